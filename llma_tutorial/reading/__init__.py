@@ -1,0 +1,12 @@
+"""Reading: from text to a low-dimensional observation (the book"s part of the same name)."""
+
+from importlib import import_module
+from types import ModuleType
+
+__all__ = ["agents"]
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in __all__:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
