@@ -1,0 +1,364 @@
+r"""Bayesian social learning: a line of agents who act on their own signal and on what others did before them.
+
+Primitives: a state x with prior pi_0 (and transitions P[x, x'], the identity if the state is fixed); agent k = 0, 1,
+... receives y_k ~ B[x_k, :], sees the actions of all its predecessors but not their signals, and takes the action with
+the largest expected utility u[x, a] at its private belief. Everybody knows this, so the public belief pi_k follows
+
+    private belief   eta(x)     =  B[x, y] (P' pi_k)(x), normalised
+    action           a_k        =  argmax_a  sum_x eta(x) u(x, a)           ties by the rule `tie_break`
+    public belief    pi_{k+1}   =  R_a P' pi_k, normalised,   R_a(x) = sum_y B[x, y] P(a | pi_k, y)
+
+A cascade on action a has begun when every signal leads to a; then R_a = 1 and, for a fixed state, the public belief
+never moves again. `assumed_prior` and `assumed_observation_matrix` are what the agents believe when that differs from
+the truth.
+
+Algorithms. `exact_law` carries the joint law of (state, public belief) forward and merges equal beliefs. For a fixed
+state updates commute, so a belief is keyed by how often each factor R was applied: whole numbers, never rounded
+floats. It stops when no probability is left outside cascades; what had to be dropped is returned as `dropped_mass`.
+`simulate` walks many runs over the same set of beliefs at once.
+
+Sources: Bikhchandani, Hirshleifer & Welch (1992); Smith & Sorensen (2000); Krishnamurthy, Partially Observed Markov
+Decision Processes. Chapters: `many-agents/social-learning`, `many-agents/cascades`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
+from math import factorial, prod
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from llma_tutorial import _validate
+from llma_tutorial.beliefs import TIE_BREAKS
+from llma_tutorial.many_agents._public_beliefs import PublicBeliefs
+from llma_tutorial.many_agents.simulation import Simulation, simulate
+
+NEGLIGIBLE = 1e-18  # beliefs less likely than this are dropped, and counted in `dropped_mass`
+
+__all__ = [
+    "CascadeRegion",
+    "ExactLaw",
+    "Simulation",
+    "SocialLearning",
+    "cascade_region",
+    "exact_law",
+    "repeated_observations",
+    "simulate",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class SocialLearning:
+    """A line of agents who learn from their own signal and from each other's actions.
+
+    Parameters
+    ----------
+    observation_matrix : array-like of shape (X, Y)
+        ``B[x, y] = P(y | x)``, the law of each agent's private signal; rows sum to 1.
+    utility : array-like of shape (X, A)
+        Payoff u[x, a] in utils, the same for every agent.
+    prior : array-like of shape (X,)
+        Law of the state before the first agent.
+    transition_matrix : array-like of shape (X, X), optional
+        ``P[x, x']``, one transition before each agent; the state is fixed if omitted.
+    tie_break : {"signal", "first", "random"}
+        What an indifferent agent does: follow its own signal (needs Y == A), take the lowest action, or draw
+        uniformly among the tied actions. Observers know the rule.
+    assumed_prior : array-like of shape (X,), optional
+        The prior that the agents hold, if it differs from `prior`.
+    assumed_observation_matrix : array-like of shape (X, Y), optional
+        The matrix that the agents believe in, if it differs from `observation_matrix`.
+
+    Raises
+    ------
+    ValueError
+        If a shape or a distribution is malformed, or ties go to the signal although Y differs from A.
+
+    Notes
+    -----
+    Derived in the chapter `many-agents/social-learning`.
+
+    Examples
+    --------
+    >>> society = SocialLearning([[0.7, 0.3], [0.3, 0.7]], [[1, 0], [0, 1]], [0.5, 0.5])
+    >>> law = exact_law(society, 200)
+    >>> print(f"{law.correct_cascade_probability:.6f} {law.expected_onset:.6f}")
+    0.844828 3.448276
+    """
+
+    observation_matrix: ArrayLike
+    utility: ArrayLike
+    prior: ArrayLike
+    transition_matrix: ArrayLike | None = None
+    tie_break: str = "signal"
+    assumed_prior: ArrayLike | None = None
+    assumed_observation_matrix: ArrayLike | None = None
+
+    def __post_init__(self) -> None:
+        prior = _validate.probabilities("prior", self.prior, (None,))
+        matrix = _validate.probabilities("observation_matrix", self.observation_matrix, (prior.size, None))
+        utility = _validate.real_array("utility", self.utility, (prior.size, None))
+        _validate.one_of("tie_break", self.tie_break, TIE_BREAKS)
+        if self.tie_break == "signal" and matrix.shape[1] != utility.shape[1]:
+            raise ValueError(
+                '`tie_break` must be "first" or "random" unless there is one action for each signal. '
+                f'Got "signal" with {matrix.shape[1]} signals and {utility.shape[1]} actions.'
+            )
+        checked = {"prior": prior, "observation_matrix": matrix, "utility": utility}
+        for name, reference in (("assumed_prior", prior), ("assumed_observation_matrix", matrix)):
+            given = getattr(self, name)
+            checked[name] = reference if given is None else _validate.probabilities(name, given, reference.shape)
+        if self.transition_matrix is not None:
+            shape = (prior.size, prior.size)
+            checked["transition_matrix"] = _validate.probabilities("transition_matrix", self.transition_matrix, shape)
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def correct(self) -> np.ndarray:
+        """Mask of shape (X, A): the actions that are best in each state."""
+        return self.utility >= self.utility.max(axis=1, keepdims=True)
+
+
+@dataclass(frozen=True, eq=False)
+class CascadeRegion:
+    """The public beliefs at which every signal leads to one action, made by `cascade_region`.
+
+    Attributes
+    ----------
+    action : int
+        The action of the cascade.
+    half_spaces : numpy.ndarray of shape (H, X)
+        The closed region is ``{belief: half_spaces @ belief <= 0}``; the tie rule decides its boundary.
+    interval : tuple of float, or None
+        Two states only: smallest and largest probability of state 1 in the closure; None if the region is empty.
+    """
+
+    society: SocialLearning
+    action: int
+    half_spaces: np.ndarray
+    interval: tuple[float, float] | None
+
+    def contains(self, belief: ArrayLike) -> bool:
+        """Whether an agent with this (predicted) public belief takes the action whatever its signal, ties included."""
+        belief = _validate.probabilities("belief", belief, self.society.prior.shape)
+        return PublicBeliefs(self.society).choices(belief[None]).cascade[0] == self.action
+
+
+def cascade_region(society: SocialLearning, action: int) -> CascadeRegion:
+    """The set of public beliefs at which agents take `action` whatever they see.
+
+    Parameters
+    ----------
+    society : SocialLearning
+    action : int
+        In 0..A-1.
+
+    Returns
+    -------
+    CascadeRegion
+        With a membership test, the half-spaces, and for two states the interval. Beliefs are those just before the
+        signal arrives: with a moving state, after the prediction step.
+
+    Raises
+    ------
+    ValueError
+        If the action does not exist.
+
+    Notes
+    -----
+    Derived in the chapter `many-agents/cascades`.
+
+    Examples
+    --------
+    >>> society = SocialLearning([[0.7, 0.3], [0.3, 0.7]], [[1, 0], [0, 1]], [0.5, 0.5])
+    >>> print("{:.2f} to {:.2f}".format(*cascade_region(society, 1).interval))
+    0.70 to 1.00
+    """
+    utility = society.utility
+    action = _validate.integer("action", action, 0, utility.shape[1] - 1)
+    gains = np.delete(utility - utility[:, [action]], action, axis=1)  # what each other action would add, (X, A-1)
+    half_spaces = np.einsum("xy,xb->ybx", society.assumed_observation_matrix, gains).reshape(-1, utility.shape[0])
+    region = CascadeRegion(society, action, half_spaces, None)
+    if utility.shape[0] == 2:
+        object.__setattr__(region, "interval", _interval(region))
+    return region
+
+
+def _interval(region: CascadeRegion) -> tuple[float, float] | None:
+    """Intersect the half-lines {p : c0 (1 - p) + c1 p <= 0} on [0, 1]; empty if its middle is not in the region."""
+    low, high = 0.0, 1.0
+    for c0, c1 in region.half_spaces:
+        if c1 > c0:
+            high = min(high, float(c0 / (c0 - c1)))
+        elif c1 < c0:
+            low = max(low, float(c0 / (c0 - c1)))
+        elif c0 > 0:
+            return None
+    middle = (low + high) / 2
+    return (low, high) if 0 <= low <= high <= 1 and region.contains([1 - middle, middle]) else None
+
+
+@dataclass(frozen=True, eq=False)
+class ExactLaw:
+    """What happens with which probability, exactly, made by `exact_law`.
+
+    Attributes
+    ----------
+    cascade_probability : numpy.ndarray of shape (n_agents,)
+        Probability that agent k is in a cascade: its signal cannot change its action.
+    correct_action_probability : numpy.ndarray of shape (n_agents,)
+        Probability that agent k takes an action that is best in the true state.
+    correct_cascade_probability : float
+        Probability that a cascade begins within the horizon, on an action that is best in the state of that moment.
+    expected_onset : float
+        Expected index of the first agent in a cascade, cut at the horizon: E[min(onset, n_agents)].
+    undecided_mass : float
+        Probability that no agent of the horizon is in a cascade.
+    dropped_mass : float
+        Probability of the beliefs that were dropped. Each probability above is too small by at most this much.
+    n_beliefs : int
+        The largest number of distinct beliefs held at one time.
+    """
+
+    cascade_probability: np.ndarray
+    correct_action_probability: np.ndarray
+    correct_cascade_probability: float
+    expected_onset: float
+    undecided_mass: float
+    dropped_mass: float
+    n_beliefs: int
+
+
+def exact_law(society: SocialLearning, n_agents: int, max_beliefs: int = 100_000, tolerance: float = 1e-6) -> ExactLaw:
+    """Probabilities of cascades and of correct actions, agent by agent, without simulation.
+
+    Parameters
+    ----------
+    society : SocialLearning
+    n_agents : int
+        Horizon: agents 0..n_agents-1.
+    max_beliefs : int
+        At most this many distinct public beliefs are carried; the least likely are dropped first.
+    tolerance : float
+        Largest probability that may be dropped.
+
+    Returns
+    -------
+    ExactLaw
+
+    Raises
+    ------
+    ValueError
+        If more than `tolerance` would have to be dropped, or agents meet evidence that they hold impossible.
+
+    Notes
+    -----
+    Explained in the chapter `many-agents/cascades`, beside the simulation of the same society.
+
+    Examples
+    --------
+    >>> society = SocialLearning([[0.7, 0.3], [0.3, 0.7]], [[1, 0], [0, 1]], [0.5, 0.5])
+    >>> exact_law(society, 5).cascade_probability.round(4).tolist()
+    [0.0, 0.0, 0.58, 0.58, 0.8236]
+    """
+    n_agents = _validate.integer("n_agents", n_agents, 1)
+    max_beliefs = _validate.integer("max_beliefs", max_beliefs, 1)
+    tolerance = _validate.number("tolerance", tolerance, 0, 1)
+    beliefs, correct, fixed = PublicBeliefs(society), society.correct, society.transition_matrix is None
+    front = beliefs.start()
+    fresh, entered = (
+        society.prior[None],
+        np.zeros_like(society.prior)[None],
+    )  # joint law of (belief, state): before, after onset
+    herded = np.zeros(correct.shape)  # for a fixed state: mass that rests in a cascade, by state and action
+    cascade, right, undecided = np.zeros((3, n_agents))
+    correct_onset, dropped, most = 0.0, 0.0, 1
+    for k in range(n_agents):
+        fresh, entered = beliefs.move(fresh), beliefs.move(entered)
+        choices = beliefs.choices(beliefs.move(front.beliefs))
+        choices.refuse_impossible((fresh + entered) @ society.observation_matrix > NEGLIGIBLE)
+        begun = choices.cascade >= 0
+        best = correct[:, choices.cascade[begun]].T
+        correct_onset += (fresh[begun] * best).sum()
+        if fixed:
+            np.add.at(herded.T, choices.cascade[begun], fresh[begun])
+        else:
+            entered = entered + fresh * begun[:, None]
+        fresh = fresh * ~begun[:, None]
+        cascade[k] = herded.sum() + entered[begun].sum()
+        undecided[k] = fresh.sum()
+        taken = choices.action_law(society.observation_matrix)  # P(a | x, belief), (n, X, A)
+        right[k] = herded[correct].sum() + np.einsum("nx,nxa,xa->", fresh + entered, taken, correct)
+        if k + 1 == n_agents:
+            break
+        children = [np.einsum("nx,nxa->nax", part, taken).reshape(-1, part.shape[1]) for part in (fresh, entered)]
+        mass = sum(children).sum(axis=1)
+        alive = _heaviest(mass, max_beliefs)
+        dropped += mass.sum() - mass[alive].sum()
+        if dropped > tolerance:
+            raise ValueError(
+                f"`max_beliefs` must be large enough to drop less than `tolerance` = {tolerance:g}. Got {max_beliefs}: "
+                f"{dropped:.3g} was dropped by agent {k}. Raise `max_beliefs` or `tolerance`, or use `simulate`."
+            )
+        if alive.size == 0:
+            cascade[k + 1 :], right[k + 1 :] = cascade[k], right[k]
+            break
+        front, position = beliefs.step(front, choices, *np.divmod(alive, correct.shape[1]))
+        fresh, entered = (_gather(part[alive], position, len(front.beliefs)) for part in children)
+        most = max(most, len(front.beliefs))
+    onset = float(undecided.sum())
+    return ExactLaw(cascade, right, float(correct_onset), onset, float(undecided[-1]), float(dropped), most)
+
+
+def _heaviest(mass: np.ndarray, most: int) -> np.ndarray:
+    """Indices of the entries worth keeping: not negligible, and at most `most` of them."""
+    alive = np.flatnonzero(mass > NEGLIGIBLE)
+    return alive if alive.size <= most else np.sort(alive[np.argsort(-mass[alive], kind="stable")[:most]])
+
+
+def _gather(mass: np.ndarray, position: np.ndarray, n_rows: int) -> np.ndarray:
+    total = np.zeros((n_rows, mass.shape[1]))
+    np.add.at(total, position, mass)
+    return total
+
+
+def repeated_observations(observation_matrix: ArrayLike, n_observations: int) -> np.ndarray:
+    """Observation matrix of an agent that receives several independent signals at once.
+
+    Parameters
+    ----------
+    observation_matrix : array-like of shape (X, Y)
+        Law of one signal.
+    n_observations : int
+        How many signals each agent receives.
+
+    Returns
+    -------
+    numpy.ndarray of shape (X, number of multisets)
+        One column for each multiset of signals (their order says nothing), from all-0 to all-(Y-1).
+
+    Raises
+    ------
+    ValueError
+        If the matrix is malformed or the number is below one.
+
+    Notes
+    -----
+    Used in the chapter `many-agents/cascades`, section "More eyes per agent".
+
+    Examples
+    --------
+    >>> repeated_observations([[0.7, 0.3], [0.3, 0.7]], 2).round(2).tolist()
+    [[0.49, 0.42, 0.09], [0.09, 0.42, 0.49]]
+    """
+    matrix = _validate.probabilities("observation_matrix", observation_matrix, (None, None))
+    n_observations = _validate.integer("n_observations", n_observations, 1)
+    columns = []
+    for signals in combinations_with_replacement(range(matrix.shape[1]), n_observations):
+        counts = np.bincount(signals, minlength=matrix.shape[1])
+        orders = factorial(n_observations) // prod(factorial(count) for count in counts.tolist())
+        columns.append(orders * (matrix**counts).prod(axis=1))
+    return np.stack(columns, axis=1)
