@@ -1,0 +1,147 @@
+"""Figures of the book, on seaborn: each takes results and an `ax`, draws, and computes nothing.
+
+`use_style()` once at the top of a notebook sets one look for all: colours that colour-blind readers tell apart and
+that differ in grey as well (dark for index 0, light for index 1, then between), white opaque background for dark
+pages, no chart junk. Lines that share a panel differ in dash or marker, never in colour alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+PALETTE = ("#12395b", "#e08a1e", "#4c9a8f", "#b24745", "#8a7fb5", "#777777")
+LINES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
+MARKERS = ("o", "s", "^", "D", "v", "P")
+
+
+def use_style() -> None:
+    """Set the look of every figure for the session. Explained in the chapter `how-to-use`."""
+    sns.set_theme(
+        context="notebook",
+        style="ticks",
+        palette=list(PALETTE),
+        rc={
+            "figure.figsize": (7.2, 3.6),
+            "figure.dpi": 110,
+            "figure.facecolor": "white",
+            "savefig.facecolor": "white",
+            "figure.constrained_layout.use": True,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlesize": "medium",
+            "axes.titlelocation": "left",
+            "font.family": "DejaVu Sans",
+            "font.size": 10.5,
+            "legend.frameon": False,
+            "lines.linewidth": 1.8,
+            "svg.hashsalt": "llma",
+        },
+    )
+
+
+def cascade_bands(ax: Axes, regions: Sequence) -> None:
+    """Shade the intervals of belief in which agents herd, one `CascadeRegion` for each action, labelled inside."""
+    for region in regions:
+        if region.interval is None:
+            continue
+        low, high = region.interval
+        ax.axhspan(low, high, color=PALETTE[region.action], alpha=0.16, lw=0)
+        inside = 0.03 if low <= 0 else 0.97
+        ax.text(
+            0.995, inside, f"herd on action {region.action}", transform=ax.transAxes, ha="right",
+            va="bottom" if low <= 0 else "top", fontsize="small", color="0.2",
+        )  # fmt: skip
+    ax.set_ylim(0, 1)
+
+
+def belief_staircase(ax: Axes, beliefs: np.ndarray, actions: np.ndarray, observations: np.ndarray) -> None:
+    """One run: public belief in state 1 before each agent as a staircase, with each agent's signal and action."""
+    agents = np.arange(len(actions))
+    ax.step(np.arange(len(beliefs)), beliefs, where="post", color="0.25", lw=1.6)
+    for action in np.unique(actions):
+        chosen = actions == action
+        ax.scatter(
+            agents[chosen] + 0.5, beliefs[:-1][chosen], s=46, zorder=3, color=PALETTE[action],
+            marker=MARKERS[action], edgecolor="white", label=f"action {action}",
+        )  # fmt: skip
+    for agent, (height, observation) in enumerate(zip(beliefs, observations, strict=False)):
+        ax.annotate(
+            f"y={observation}", (agent + 0.5, height), xytext=(0, 8), textcoords="offset points", ha="center",
+            fontsize="x-small", color="0.3",
+        )  # fmt: skip
+    ax.set(xlabel="agent", ylabel="public belief in state 1", xlim=(0, len(actions)))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def fan_of_runs(ax: Axes, beliefs: np.ndarray, groups: np.ndarray, labels: Sequence[str]) -> None:
+    """Many runs: one thin line of public belief in state 1 for each, coloured and dashed by its group."""
+    for group, label in enumerate(labels):
+        members = beliefs[groups == group].T
+        ax.plot(members, color=PALETTE[group], ls=LINES[group], lw=0.9, alpha=0.45)
+        ax.plot([], [], color=PALETTE[group], ls=LINES[group], label=f"{label} ({members.shape[1]} runs)")
+    ax.set(xlabel="agent", ylabel="public belief in state 1", xlim=(0, beliefs.shape[1] - 1), ylim=(0, 1))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def curves(
+    ax: Axes, x: np.ndarray, series: dict[str, np.ndarray], *, xlabel: str, ylabel: str, marker: bool = False
+) -> None:
+    """Named curves over a common axis, told apart by dash (and marker) as well as colour."""
+    for index, (label, values) in enumerate(series.items()):
+        style = index % len(PALETTE)
+        ax.plot(
+            x, values, label=label, color=PALETTE[style], ls=LINES[style],
+            marker=MARKERS[style] if marker else None, markersize=4.5,
+        )  # fmt: skip
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    if len(series) > 1:
+        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def points_on_curve(ax: Axes, x: np.ndarray, estimate: np.ndarray, half_width: np.ndarray, label: str) -> None:
+    """Estimates with their error bars, to lie on a curve that was drawn before."""
+    ax.errorbar(
+        x, estimate, yerr=half_width, fmt="o", ms=4, color="white", mec="0.1", ecolor="0.1", elinewidth=1, label=label
+    )
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def matrix(
+    ax: Axes, values: np.ndarray, *, rows: Sequence[str], columns: Sequence[str], xlabel: str, ylabel: str,
+    digits: int = 2,
+) -> None:  # fmt: skip
+    """A matrix as a heat map with every number written into its cell."""
+    sns.heatmap(
+        values, ax=ax, annot=True, fmt=f".{digits}f" if digits else ".0f", cmap="crest", cbar=False, vmin=0,
+        xticklabels=list(columns), yticklabels=list(rows), linewidths=0.5, annot_kws={"fontsize": "small"},
+    )  # fmt: skip
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.tick_params(length=0, rotation=0)
+
+
+def intervals(
+    ax: Axes, labels: Sequence[str], middle: np.ndarray, low: np.ndarray, high: np.ndarray, *, xlabel: str,
+    group: int = 0, name: str | None = None, offset: float = 0.0,
+) -> None:  # fmt: skip
+    """One horizontal interval with its middle for each label, top to bottom; call again with `offset` to compare."""
+    height = np.arange(len(labels))[::-1] + offset
+    ax.hlines(height, low, high, color=PALETTE[group], lw=2.4, ls=LINES[group])
+    ax.plot(middle, height, MARKERS[group], color=PALETTE[group], ms=6, mec="white", label=name)
+    ax.set(xlabel=xlabel, yticks=np.arange(len(labels))[::-1], yticklabels=list(labels))
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim(-0.6, len(labels) - 0.4)
+    if name:
+        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def panels(columns: int = 1, rows: int = 1, *, height: float = 3.6, width: float = 7.2, **keywords) -> tuple:
+    """A new figure with the given panels, as `(figure, axes)`; shared axes and ratios pass to `plt.subplots`."""
+    return plt.subplots(rows, columns, figsize=(width, height * rows), **keywords)
