@@ -145,6 +145,10 @@ def _steps(society, n_agents, states, start, action, final, path, keep, rng):
             states = _draw(society.transition_matrix.cumsum(axis=1)[states], rng)
             path.append(states)
         choices = beliefs.choices(beliefs.move(front.beliefs))
+        if (choices.likelihood <= 0).any():
+            possible = np.zeros(choices.likelihood.shape, dtype=bool)
+            np.logical_or.at(possible, nodes, society.observation_matrix[states[runs]] > 0)
+            choices.refuse_impossible(possible)
         entered = np.flatnonzero((choices.cascade[nodes] >= 0) & (start[runs] < 0))
         start[runs[entered]] = k
         action[runs[entered]] = choices.cascade[nodes[entered]]
@@ -166,8 +170,6 @@ def _act(choices: Choices, nodes: np.ndarray, signals: np.ndarray, rng: np.rando
     """Actions at the given beliefs and signals; a random number is drawn only where actions tie."""
     _, n_signals, n_actions = choices.law.shape
     place = nodes * n_signals + signals
-    seen = np.bincount(place, minlength=choices.likelihood.size).reshape(choices.likelihood.shape) > 0
-    choices.refuse_impossible(seen)
     law = choices.law.reshape(-1, n_actions)
     actions = law.argmax(axis=1).astype(_small(n_actions))[place]
     tied = np.flatnonzero(law.max(axis=1)[place] < 1)

@@ -188,7 +188,7 @@ def cascade_region(society: SocialLearning, action: int) -> CascadeRegion:
 
 
 def _interval(region: CascadeRegion) -> tuple[float, float] | None:
-    """Intersect the half-lines {p : c0 (1 - p) + c1 p <= 0} on [0, 1]; empty if its middle is not in the region."""
+    """Intersect the half-lines {p : c0 (1 - p) + c1 p <= 0} on [0, 1]; ties decide whether its middle is in it."""
     low, high = 0.0, 1.0
     for c0, c1 in region.half_spaces:
         if c1 > c0:
@@ -197,8 +197,12 @@ def _interval(region: CascadeRegion) -> tuple[float, float] | None:
             low = max(low, float(c0 / (c0 - c1)))
         elif c0 > 0:
             return None
-    middle = (low + high) / 2
-    return (low, high) if 0 <= low <= high <= 1 and region.contains([1 - middle, middle]) else None
+    if not 0 <= low <= high <= 1:
+        return None
+    if region.contains([(2 - low - high) / 2, (low + high) / 2]):
+        return low, high
+    members = [p for p in (low, high) if region.contains([1 - p, p])]  # ties all through: certainty at most
+    return (members[0], members[-1]) if members else None
 
 
 @dataclass(frozen=True, eq=False)
