@@ -1,0 +1,104 @@
+"""Measuring Hate Speech: comments with a continuous hatefulness score, from ten survey items and many annotators.
+
+Published as one row per annotation; a comment is one text, so annotations are merged by `comment_id`: the median of
+each item (halves occur), the score as it is (it is the same in every row of a comment). The state is the bin of the
+score: 0 below -4, then [-4, 0), [0, 1), [1, 2), [2, 2.5), and 5 from 2.5 on; the higher, the more hateful.
+Source: Kennedy, Bacon, Sahn and von Vacano (2020); Sachdeva et al. (2022).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+import pandas as pd
+
+from llma_tutorial.reading.corpora import _files
+from llma_tutorial.reading.corpora._corpus import DUPLICATE, About, Corpus, Tally, score_bins
+
+ITEMS = [
+    "sentiment",
+    "respect",
+    "insult",
+    "humiliate",
+    "status",
+    "dehumanize",
+    "violence",
+    "genocide",
+    "attack_defend",
+    "hatespeech",
+]
+ABOUT = About(
+    name="Measuring Hate Speech",
+    licence="CC BY 4.0",
+    citation="Sachdeva et al. (2022), The Measuring Hate Speech Corpus, NLPerspectives; Kennedy et al. (2020), "
+    "arXiv 2009.10277",
+)
+HUB = ("ucberkeley-dlab/measuring-hate-speech", "measuring-hate-speech.parquet", "about 15 MB")
+
+
+def measuring_hate_speech(
+    path: str | PathLike[str] | None = None, *, edges: Sequence[float] = (-4, 0, 1, 2, 2.5)
+) -> Corpus:
+    """Comments of the Measuring Hate Speech corpus, one row per comment.
+
+    Parameters
+    ----------
+    path : path, optional
+        The published parquet file, a CSV export of it, or `englishcomments.csv` (medians per comment already);
+        fetched from the hub if omitted.
+    edges : sequence of float
+        Where the score is cut into states; a bin contains its lower edge.
+
+    Returns
+    -------
+    Corpus
+        Extra columns: ``score``, the ten items from 0 to 4 (``hatespeech``: 0 to 2; higher is always more hateful),
+        ``n_annotations`` and, where published, ``platform``. One environment, 0.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, has another layout, or holds an item or a score that is no number in its range.
+    FileNotFoundError
+        If there is no such file, or the hub cannot be reached.
+
+    Notes
+    -----
+    The texts hold strong slurs: print numbers. Described in `reference/data-sets`.
+
+    Examples
+    --------
+    >>> corpus = measuring_hate_speech("measuring-hate-speech.parquet")  # doctest: +SKIP
+    >>> corpus.frame.groupby("state")["insult"].mean()                   # doctest: +SKIP
+    """
+    path = _files.from_hub(*HUB) if path is None else Path(path)
+    columns = _files.columns_of(path)
+    layout = _files.layout_of(path, columns, "measuring_hate_speech")
+    wanted = {"comment_id", "annotator_id", "platform", *ITEMS, "hate_speech_score", "text"}
+    frame = _files.table(path, [name for name in columns if _files.canonical(name) in wanted])
+    frame = frame.rename(columns=_files.canonical).rename(columns={"comment_id": "id", "hate_speech_score": "score"})
+    tally = Tally(read=len(frame))
+    frame = tally.drop_untold(frame, "text", "text")
+    frame = tally.drop_untold(frame, "score", "score")
+    frame = frame.assign(
+        id=_files.numbers(frame["id"], "comment_id", path, lower=0, whole=True).astype("int64"),
+        score=_files.numbers(frame["score"], "hate_speech_score", path),
+        **{item: _files.numbers(frame[item], item, path, 0, 4) for item in ITEMS if item in frame},
+    )
+    if layout == "annotations":
+        frame = _merge(frame, tally)
+    else:
+        frame = tally.drop_duplicate_ids(frame, "id", path)
+    return tally.corpus(frame.assign(state=score_bins(frame["score"], edges), environment=0), ABOUT, path)
+
+
+def _merge(annotations: pd.DataFrame, tally: Tally) -> pd.DataFrame:
+    annotations = tally.drop(annotations, annotations.duplicated(), DUPLICATE)
+    comments = annotations.groupby("id")
+    medians = comments[[item for item in ["score", *ITEMS] if item in annotations]].median()
+    firsts = comments[[column for column in ("text", "platform") if column in annotations]].first()
+    frame = firsts.join(medians).assign(n_annotations=comments.size()).reset_index()
+    tally.merged = len(annotations) - len(frame)
+    return frame
