@@ -1,0 +1,66 @@
+# `make book` builds the book and `make test` checks everything; both install into .venv what is missing.
+
+PYTHON ?= python3
+BIN := .venv/bin
+export OMP_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+unexport PYTHONPATH
+
+INSTALLED := .venv/installed
+PACKAGE := $(shell find llma_tutorial book/_results -name '*.py' -o -name '*.json' -o -name '*.csv' 2>/dev/null | grep -v __pycache__)
+PAGES := $(shell find book -path '*/.*' -prune -o \( -name '*.ipynb' -o -name '*.md' -o -name '*.bib' \) -print) \
+         $(wildcard book/_static/* book/_tools/*.py) _config.yml _toc.yml
+BUILD := jupyter-book build --warningiserror --nitpick --keep-going .
+
+.DELETE_ON_ERROR:
+.PHONY: help book test lab notebooks results bench lint clean
+
+help:  ## show this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+book: _build/site.stamp  ## install what is missing, execute every notebook, build the site
+	@echo "The book is in _build/html: open _build/html/index.html."
+
+test: lint $(INSTALLED)  ## everything that must hold
+	pytest -n 2 -p no:cacheprovider --ignore tests/book
+	pytest -n 2 --dist loadfile -p no:cacheprovider -o addopts= --nbval-lax --nbval-current-env --nbval-cell-timeout 60 book
+	$(MAKE) --no-print-directory book
+	pytest -n 2 -p no:cacheprovider tests/book
+
+lab: $(INSTALLED)  ## open the book in JupyterLab
+	jupyter lab book
+
+notebooks: $(INSTALLED)  ## execute every notebook in place, write plain copies to _build/notebooks
+	python book/_tools/execute.py
+	python book/_tools/export.py
+
+results: $(INSTALLED)  ## recompute the studies in book/_results that are out of date
+	python book/_tools/results.py
+
+bench: $(INSTALLED)  ## measure run times against their limits
+	python book/_tools/bench.py
+
+lint: $(INSTALLED)  ## style and dead code
+	ruff check llma_tutorial tests book/_tools book/_results
+	ruff format --check llma_tutorial tests book/_tools book/_results
+
+clean:  ## remove what was built, keep what was installed
+	rm -rf _build
+
+# Jupyter Book keys its cache of executed notebooks on their code cells alone, so a changed package must drop it;
+# the doctrees go every time, because a warning that was met once is not repeated from them.
+_build/site.stamp: $(INSTALLED) $(PACKAGE) $(PAGES)
+	@mkdir -p _build
+	@if [ -n "$(filter $(PACKAGE) $(INSTALLED),$?)" ]; then rm -rf _build/.jupyter_cache; fi
+	rm -rf _build/.doctrees _build/html
+	$(BUILD)
+	@touch $@
+
+$(INSTALLED): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python must be 3.11 or later. Got $$($(PYTHON) --version). Name another one: make PYTHON=python3.12"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
