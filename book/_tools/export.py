@@ -207,7 +207,7 @@ def _directive(directive, path, labels):
         return f"\n{GATES[name]}\n"
     if name == "solution":
         return _details("Solution", body)
-    if name.startswith("prf:") and name.removeprefix("prf:") in THEOREMS or name in ("exercise", "exercise-start"):
+    if (name.startswith("prf:") and name.removeprefix("prf:") in THEOREMS) or name in ("exercise", "exercise-start"):
         heading = _inline(kind_and_words(directive)[0], path, labels)
         return f"\n**{heading}.** {body}\n"
     if name == "math":

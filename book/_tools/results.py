@@ -1,0 +1,137 @@
+"""Studies that are too slow for a page: `book/_results/<name>.py` computes, `<name>.json` keeps.
+
+A study is a module with
+    STUDY      {"title": ..., "chapter": ...}
+    cells()    a list of keyword arguments, the seed among them
+    compute()  takes one of them, returns a dict
+
+A saved study is fresh while the code that made it is the same: the study and every module of the package that it
+imports, directly or through others. Comments and docstrings do not count.
+
+    python book/_tools/results.py [--force] [name ...]     computes what is not fresh
+"""
+
+import argparse
+import ast
+import hashlib
+import importlib.util
+import json
+import time
+from pathlib import Path
+from types import ModuleType
+
+from joblib import Parallel, delayed
+
+import llma_tutorial
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "book/_results"
+
+
+def load_study(script: Path) -> ModuleType:
+    """The study as a module."""
+    spec = importlib.util.spec_from_file_location(script.stem.replace("-", "_"), script)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# --- freshness ------------------------------------------------------------------------------------------------------
+
+
+def imported(script: Path) -> list[Path]:
+    """The script and the modules of the package it imports, transitively; `__init__` files hold names only."""
+    found, waiting = set(), [script]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            waiting += [_file(name) for name in _imports(path) if _file(name)]
+    return sorted(found, key=lambda path: (path != script, path.as_posix()))
+
+
+def _imports(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _file(name):
+    path = ROOT / f"{name.replace('.', '/')}.py"
+    return path if name.startswith("llma_tutorial.") and path.is_file() else None
+
+
+def code_hash(script: Path) -> str:
+    """Hash of the code that a study runs: lines without docstrings, comment lines and blank lines."""
+    digest = hashlib.sha256()
+    for path in imported(script):
+        text = path.read_text(encoding="utf-8")
+        skipped = set()
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+                skipped.update(range(node.lineno, node.end_lineno + 1))
+        for number, line in enumerate(text.splitlines(), start=1):
+            if number not in skipped and line.strip() and not line.strip().startswith("#"):
+                digest.update(line.rstrip().encode() + b"\n")
+    return digest.hexdigest()
+
+
+def is_fresh(path: Path) -> bool:
+    """Whether the saved study `path` (`<name>.json`) was made by the code that stands beside it (`<name>.py`)."""
+    path = Path(path)
+    if not path.is_file():
+        return False
+    return json.loads(path.read_text(encoding="utf-8"))["code_hash"] == code_hash(path.with_suffix(".py"))
+
+
+# --- computing ------------------------------------------------------------------------------------------------------
+
+
+def write(name: str, folder: Path = FOLDER, n_jobs: int = 1) -> Path:
+    """Compute every cell of one study and save them with what is needed to repeat them."""
+    script = folder / f"{name}.py"
+    study = load_study(script)
+    cells = study.cells()
+    start = time.perf_counter()
+    runs = Parallel(n_jobs=n_jobs, return_as="generator")(delayed(_compute)(script, cell) for cell in cells)
+    saved = []
+    for done, (cell, result) in enumerate(zip(cells, runs, strict=True), start=1):
+        saved.append({"arguments": cell, "result": result})
+        print(f"{name}: cell {done} of {len(cells)} after {time.perf_counter() - start:.0f} s", flush=True)
+    record = {
+        **study.STUDY,
+        "function": f"book/_results/{script.name}:compute",
+        "package_version": llma_tutorial.__version__,
+        "seconds": round(time.perf_counter() - start, 1),
+        "code_hash": code_hash(script),
+        "cells": saved,
+    }
+    path = script.with_suffix(".json")
+    path.write_text(json.dumps(record, indent=1, default=lambda value: value.tolist()) + "\n", encoding="utf-8")
+    return path
+
+
+def _compute(script, cell):
+    """One cell; the study is loaded by its path, because a worker process cannot import it by name."""
+    return load_study(script).compute(**cell)
+
+
+def main() -> None:
+    """Compute the named studies, or all, that are not fresh."""
+    parser = argparse.ArgumentParser(description="Compute the studies in book/_results that are out of date.")
+    parser.add_argument("names", nargs="*", help="studies to look at; all if none is named")
+    parser.add_argument("--force", action="store_true", help="compute fresh ones too")
+    parser.add_argument("--n-jobs", type=int, default=2, help="processes over the cells of a study")
+    arguments = parser.parse_args()
+    for name in arguments.names or sorted(path.stem for path in FOLDER.glob("*.py")):
+        if not arguments.force and is_fresh(FOLDER / f"{name}.json"):
+            print(f"{name}: fresh")
+        else:
+            print(f"{name}: wrote {write(name, n_jobs=arguments.n_jobs).relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
