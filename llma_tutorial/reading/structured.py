@@ -204,11 +204,8 @@ def parse_answers(texts: Sequence[Any], questions: Sequence[str], states: ArrayL
     Examples
     --------
     >>> texts = ['{"buys": true}', '{"buys": True}', "I would rather not say."]
-    >>> parse_answers(texts, ["buys"], states=[0, 1, 1]).counts
-    way    strict  capital True and False  refused
-    state
-    0           1                       0        0
-    1           0                       1        1
+    >>> parse_answers(texts, ["buys"], states=[0, 1, 1]).counts.to_dict("index")[1]
+    {'strict': 0, 'capital True and False': 1, 'refused': 1}
     """
     questions = list(questions)
     if not questions or len(set(questions)) != len(questions):

@@ -14,7 +14,7 @@ import pandas as pd
 from llma_tutorial.reading import corpora
 
 ROWS = 1_000_000
-WORDS = "the kettle boils quickly but its lid broke after a week and I would buy it again for my brother".split()
+WORDS = ["the", "kettle", "boils", "quickly", "but", "its", "lid", "broke", "after", "a", "week", "again"]
 
 
 def write_reviews(path: Path, rows: int) -> None:

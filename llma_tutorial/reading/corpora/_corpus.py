@@ -127,8 +127,8 @@ def _check_lengths(texts: pd.Series, path: Path) -> None:
     lengths = texts.str.len()
     if (lengths > LONGEST_TEXT).any():
         raise ValueError(
-            f"`text` must have at most {LONGEST_TEXT:,} characters in every record of `{path.name}`. Got "
-            f"{int(lengths.max()):,} in record {lengths.idxmax() + 1}: in a table, look for a quotation mark never closed."
+            f"`text` must have at most {LONGEST_TEXT:,} characters in every record of `{path.name}`. "
+            f"Got {int(lengths.max()):,} in record {lengths.idxmax() + 1}: is a quotation mark there never closed?"
         )
 
 

@@ -232,7 +232,7 @@ def json_lines(path: Path) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
             except (ValueError, RecursionError) as error:
                 where = f" ({error.msg}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
                 raise ValueError(
-                    f"`{path.name}` must hold one JSON object in every line. Got something else in line {number}{where}."
+                    f"`{path.name}` must hold one JSON object in every line. Got none in line {number}{where}."
                 ) from error
             if not isinstance(record, dict):
                 kind = type(record).__name__
@@ -263,7 +263,8 @@ def layout_of(path: Path, columns: Iterable[str], loader: str) -> str:
     names = [column for column in columns if column.replace("_", "").isalnum() and len(column) <= 40]
     names = ", ".join(names[:12]) + ", ..." * (len(names) > 12)
     raise ValueError(
-        f"`{path.name}` must have the columns of a layout that corpora.{loader} reads: {accepted}. Got {names}: {advice}."
+        f"`{path.name}` must have the columns of a layout that corpora.{loader} reads: {accepted}. "
+        f"Got {names}: {advice}."
     )
 
 

@@ -87,8 +87,14 @@ def amazon_reviews(
 
     Examples
     --------
-    >>> amazon_reviews("Appliances_5.json.gz").frame  # doctest: +SKIP
-    >>> amazon_reviews("Appliances.json.gz", products={"B0016HT444": 1, "B0053F80JA": 0})  # doctest: +SKIP
+    >>> import json, tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = Path(folder.name, "invented.jsonl")
+    >>> review = dict(rating=2, title="No", text="It leaks.<br />Avoid.", asin="B0", user_id="U", timestamp=1.6e12)
+    >>> _ = path.write_text(json.dumps(review))
+    >>> amazon_reviews(path, products={"B0": 0}).frame[["text", "state", "environment"]]
+                    text  state  environment
+    0  It leaks.\\nAvoid.      0            2
     """
     good_from = _validate.number("good_from", good_from, 1, 5)
     if path is None:

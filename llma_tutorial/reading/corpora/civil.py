@@ -31,14 +31,18 @@ SHARDS = {
     "test": (("data/test-00000-of-00001.parquet",), "about 20 MB"),
 }
 KINDS = ["toxicity", "severe_toxicity", "obscene", "threat", "insult", "identity_attack", "sexual_explicit"]
-IDENTITIES = (
-    "asian atheist bisexual black buddhist christian female heterosexual hindu homosexual_gay_or_lesbian "
-    "intellectual_or_learning_disability jewish latino male muslim other_disability other_gender "
-    "other_race_or_ethnicity other_religion other_sexual_orientation physical_disability "
-    "psychiatric_or_mental_illness transgender white"
-).split()
-COUNTS = "publication_id parent_id article_id funny wow sad likes disagree".split()
-COUNTS += ["identity_annotator_count", "toxicity_annotator_count"]
+# fmt: off
+IDENTITIES = [
+    "asian", "atheist", "bisexual", "black", "buddhist", "christian", "female", "heterosexual", "hindu",
+    "homosexual_gay_or_lesbian", "intellectual_or_learning_disability", "jewish", "latino", "male", "muslim",
+    "other_disability", "other_gender", "other_race_or_ethnicity", "other_religion", "other_sexual_orientation",
+    "physical_disability", "psychiatric_or_mental_illness", "transgender", "white",
+]
+COUNTS = [
+    "publication_id", "parent_id", "article_id", "funny", "wow", "sad", "likes", "disagree",
+    "identity_annotator_count", "toxicity_annotator_count",
+]
+# fmt: on
 
 
 def civil_comments(
@@ -76,7 +80,15 @@ def civil_comments(
 
     Examples
     --------
-    >>> civil_comments("train.csv").frame["state"].mean()  # doctest: +SKIP
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = Path(folder.name, "invented.csv")
+    >>> head = "id,target,comment_text,severe_toxicity,identity_attack\\n"
+    >>> _ = path.write_text(head + "3,0.1,I agree.,0,0\\n4,0.8,What a fool you are.,0,0\\n")
+    >>> civil_comments(path).frame[["state", "id", "toxicity"]]
+       state  id  toxicity
+    0      0   3       0.1
+    1      1   4       0.8
     """
     _validate.one_of("split", split, tuple(SHARDS))
     files, size = SHARDS[split]

@@ -81,8 +81,14 @@ def fnspid_news(
 
     Examples
     --------
-    >>> prices = fnspid_prices("full_history.zip", symbols=["AAPL"])                       # doctest: +SKIP
-    >>> fnspid_news("All_external.csv", symbols=["AAPL"], prices=prices).frame["state"]    # doctest: +SKIP
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = Path(folder.name, "invented.csv")
+    >>> row = "2020-03-09 00:00:00 UTC,Shares of a company move,ABC,https://example.org/1\\r\\n"
+    >>> _ = path.write_text("Date,Article_title,Stock_symbol,Url\\r\\n" + row)
+    >>> fnspid_news(path).frame[["environment", "clock"]]
+      environment     clock
+    0         ABC  no clock
     """
     _validate.one_of("text", text, ("title", "article"))
     _validate.one_of("part", part, tuple(NEWS_FILES))
@@ -171,7 +177,15 @@ def fnspid_prices(path: str | PathLike[str] | None = None, *, symbols: Collectio
 
     Examples
     --------
-    >>> fnspid_prices("full_history.zip", symbols=["AAPL"]).frame["adj_close"].pct_change()  # doctest: +SKIP
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = Path(folder.name, "ABC.csv")
+    >>> rows = "2020-03-10,9,4,5,3,5,5\\n2020-03-09,9,4,5,3,4,4\\n"
+    >>> _ = path.write_text("date,volume,open,high,low,close,adj close\\n" + rows)
+    >>> fnspid_prices(path).frame[["state", "id"]]
+       state              id
+    0      1  ABC 2020-03-09
+    1   <NA>  ABC 2020-03-10
     """
     path = _files.from_hub(REPOSITORY, *PRICE_FILE) if path is None else Path(path)
     tally = Tally()

@@ -17,18 +17,12 @@ import pandas as pd
 from llma_tutorial.reading.corpora import _files
 from llma_tutorial.reading.corpora._corpus import DUPLICATE, About, Corpus, Tally, score_bins
 
+# fmt: off
 ITEMS = [
-    "sentiment",
-    "respect",
-    "insult",
-    "humiliate",
-    "status",
-    "dehumanize",
-    "violence",
-    "genocide",
-    "attack_defend",
+    "sentiment", "respect", "insult", "humiliate", "status", "dehumanize", "violence", "genocide", "attack_defend",
     "hatespeech",
 ]
+# fmt: on
 ABOUT = About(
     name="Measuring Hate Speech",
     licence="CC BY 4.0",
@@ -70,8 +64,14 @@ def measuring_hate_speech(
 
     Examples
     --------
-    >>> corpus = measuring_hate_speech("measuring-hate-speech.parquet")  # doctest: +SKIP
-    >>> corpus.frame.groupby("state")["insult"].mean()                   # doctest: +SKIP
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = Path(folder.name, "invented.csv")
+    >>> head = "comment_id,annotator_id,sentiment,hatespeech,hate_speech_score,text\\n"
+    >>> _ = path.write_text(head + "7,1,0,0,-5.2,Well said.\\n7,2,1,0,-5.2,Well said.\\n")
+    >>> measuring_hate_speech(path).frame[["text", "state", "id", "sentiment"]]
+             text  state  id  sentiment
+    0  Well said.      0   7        0.5
     """
     path = _files.from_hub(*HUB) if path is None else Path(path)
     columns = _files.columns_of(path)
@@ -87,10 +87,7 @@ def measuring_hate_speech(
         score=_files.numbers(frame["score"], "hate_speech_score", path),
         **{item: _files.numbers(frame[item], item, path, 0, 4) for item in ITEMS if item in frame},
     )
-    if layout == "annotations":
-        frame = _merge(frame, tally)
-    else:
-        frame = tally.drop_duplicate_ids(frame, "id", path)
+    frame = _merge(frame, tally) if layout == "annotations" else tally.drop_duplicate_ids(frame, "id", path)
     return tally.corpus(frame.assign(state=score_bins(frame["score"], edges), environment=0), ABOUT, path)
 
 
