@@ -204,9 +204,10 @@ def _table_errors(path: Path, member: str | None) -> Iterator[None]:
         raise ValueError(f"`{path.name}` must start with a line of column names. Got no columns.") from error
     except pd.errors.ParserError as error:
         what = str(error).strip().removeprefix("Error tokenizing data. ").removeprefix("C error: ")
+        what = what.replace("EOF inside string starting at row", "a quotation mark never closed, opened in record")
         raise ValueError(
             f"`{path.name}` must be a CSV table with commas, and quotation marks around texts that hold a comma, "
-            f"a quotation mark or a line end. Got: {what}."
+            f"a quotation mark or a line end. Got {what}."
         ) from error
 
 

@@ -130,8 +130,8 @@ def _of_symbols(chunk: pd.DataFrame, symbols: Collection[str] | None, tally: Tal
 
 
 def _with_states(news: pd.DataFrame, prices: Corpus, tally: Tally) -> pd.DataFrame:
-    """`news` with the state of the last trading day up to each date."""
-    days = prices.frame[["environment", "date", "state"]].dropna().sort_values("date")
+    """`news` with the state of the last trading day up to each date; a day without a next one gives none."""
+    days = prices.frame[["environment", "date", "state"]].sort_values("date")
     left = news.drop(columns="state").assign(day=news["date"].dt.normalize()).sort_values("day", kind="stable")
     joined = pd.merge_asof(
         left.reset_index(names="record"),
@@ -141,7 +141,7 @@ def _with_states(news: pd.DataFrame, prices: Corpus, tally: Tally) -> pd.DataFra
         tolerance=LONGEST_GAP,
     )
     joined = joined.sort_values(["environment", "date"], kind="stable").set_index("record").drop(columns="day")
-    return tally.drop(joined, joined["state"].isna(), "no price of the share around the date")
+    return tally.drop(joined, joined["state"].isna(), "no price of the share on, or after, the date")
 
 
 def fnspid_prices(path: str | PathLike[str] | None = None, *, symbols: Collection[str] | None = None) -> Corpus:
