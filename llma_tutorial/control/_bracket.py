@@ -1,0 +1,288 @@
+"""The certified solver: a lower and an upper bound on the optimal cost at every belief."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import sparse
+from scipy.sparse.linalg import splu
+
+from llma_tutorial import _validate
+from llma_tutorial.control._problem import StoppingProblem
+from llma_tutorial.control._tree import BeliefTree
+
+START_CELLS = 64
+MAX_POINTS = 12_000
+MAX_ROUNDS = 60
+BACKUPS = 8  # Bellman backups of the upper side in each round
+TIE = 1e-12  # relative to the largest cost: stopping and continuing cost the same
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """A stopping problem solved with a certificate; made by `solve`.
+
+    Attributes
+    ----------
+    problem : StoppingProblem
+    width : float
+        No bracket is wider, at any belief.
+    iterations : int
+        Rounds of solving and refining.
+    points, lower, plans : numpy.ndarray of shape (n, X), (n,), (n, X)
+        Grid beliefs, lower bounds there, and the exact cost in every state of the plan kept for each of them.
+    """
+
+    problem: StoppingProblem
+    width: float
+    iterations: int
+    tree: BeliefTree
+    lower: np.ndarray
+    plans: np.ndarray
+
+    @property
+    def points(self) -> np.ndarray:
+        """Beliefs (n, X) of the grid."""
+        return self.tree.points
+
+    def value(self, belief: ArrayLike) -> tuple:
+        """Lower and upper bound on the optimal cost at beliefs of shape (..., X)."""
+        beliefs = _validate.probabilities("belief", belief, (*np.shape(belief)[:-1], self.problem.n_states))
+        lower, upper = self._bounds(beliefs.reshape(-1, self.problem.n_states))
+        shape = beliefs.shape[:-1]
+        return (lower.reshape(shape), upper.reshape(shape)) if shape else (float(lower[0]), float(upper[0]))
+
+    def policy(self, belief: ArrayLike) -> str | np.ndarray:
+        """What is optimal at beliefs of shape (..., X): "stop", "continue", or "undecided" where the bracket straddles.
+
+        When stopping, the final action is `problem.stop_action(belief)`. Where both cost the same, "stop".
+        """
+        beliefs = _validate.probabilities("belief", belief, (*np.shape(belief)[:-1], self.problem.n_states))
+        words = self._decide(beliefs.reshape(-1, self.problem.n_states))
+        return words.reshape(beliefs.shape[:-1]) if beliefs.ndim > 1 else str(words[0])
+
+    @cached_property
+    def threshold_brackets(self) -> np.ndarray:
+        """Intervals (n, 2) of pi(1) in which the optimal policy of a two-state problem switches, in rising order."""
+        if self.problem.n_states != 2:
+            raise ValueError(
+                f"`thresholds` must be asked of a problem with 2 states. Got {self.problem.n_states}; "
+                "check_structure(problem).switching_curve has the switching beliefs along lines to a vertex."
+            )
+        coordinate = np.sort(self.points[:, 1])
+        coordinate = np.union1d(coordinate, (coordinate[1:] + coordinate[:-1]) / 2)
+        words = self._words_on_line(coordinate)
+        decided = np.flatnonzero(words != "undecided")
+        switch = np.flatnonzero(words[decided][1:] != words[decided][:-1])
+        left, right = decided[switch], decided[switch + 1]
+        return np.stack(
+            [self._edge(coordinate[left], coordinate[right]), self._edge(coordinate[right], coordinate[left])], axis=1
+        )
+
+    @property
+    def thresholds(self) -> np.ndarray:
+        """Values of pi(1) at which the optimal policy of a two-state problem switches: midpoints of their brackets."""
+        return self.threshold_brackets.mean(axis=1)
+
+    def _words_on_line(self, coordinate: np.ndarray) -> np.ndarray:
+        return self._decide(np.stack([1 - coordinate, coordinate], axis=1))
+
+    def _edge(self, inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
+        """Bisect from `inside` for the last coordinate that is decided as there."""
+        word = self._words_on_line(inside)
+        for _ in range(50):
+            middle = (inside + outside) / 2
+            same = self._words_on_line(middle) == word
+            inside, outside = np.where(same, middle, inside), np.where(same, outside, middle)
+        return inside
+
+    def _bounds(self, beliefs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        corners, weights = self.tree.locate(beliefs)
+        costs = np.einsum("nkx,nx->nk", self.plans[corners], beliefs).min(axis=1)
+        return (weights * self.lower[corners]).sum(axis=1), np.minimum(costs, self.problem.stopping_cost(beliefs))
+
+    def _decide(self, beliefs: np.ndarray) -> np.ndarray:
+        probability, following = self.problem.successors(beliefs)
+        bounds = self._bounds(following.reshape(-1, self.problem.n_states))
+        running = self.problem.running_cost(beliefs)
+        low, high = (
+            running + self.problem.discount * (probability * bound.reshape(probability.shape)).sum(axis=1)
+            for bound in bounds
+        )
+        stop = self.problem.stopping_cost(beliefs)
+        return np.where(stop <= low, "stop", np.where(high < stop, "continue", "undecided"))
+
+
+def solve(problem: StoppingProblem, *, tolerance: float = 1e-4) -> Solution:
+    """Solve a stopping problem: a bracket around the optimal cost at every belief, no wider than asked.
+
+    Parameters
+    ----------
+    problem : StoppingProblem
+    tolerance : float
+        Largest width of the bracket, in the units of the costs; positive.
+
+    Returns
+    -------
+    Solution
+        With `.value(belief)`, `.policy(belief)`, `.thresholds` (two states), `.width` and `.iterations`.
+
+    Raises
+    ------
+    ValueError
+        If the bracket does not close within 12,000 beliefs: the message says how far it got. Also if the cost of
+        continuing is not linear in the belief (see `solve_from`).
+
+    Notes
+    -----
+    Derived in the chapter `control/optimal-stopping`; the method stands in the docstring of `stopping`.
+
+    Examples
+    --------
+    >>> from llma_tutorial.control import stopping
+    >>> problem = stopping.wald([[0.7, 0.3], [0.3, 0.7]], [[0, 20], [20, 0]], 0.99)
+    >>> solution = stopping.solve(problem)
+    >>> solution.thresholds.round(3), solution.policy([0.5, 0.5])
+    (array([0.251, 0.749]), 'continue')
+    """
+    if _validate.number("tolerance", tolerance, 0) == 0:
+        raise ValueError("`tolerance` must be positive. Got 0.")
+    if not problem.linear_cost:
+        raise ValueError(
+            "`problem` must have a cost of continuing that is linear in the belief, or the optimal cost need not be "
+            f"concave. Got a {type(problem).__name__}; solve_from(problem, belief) solves it from one belief."
+        )
+    tree = BeliefTree(problem.n_states)
+    while len(tree.leaves()) < START_CELLS:
+        tree.split(tree.leaves(), tree.longest_edges(tree.leaves()))
+    stopping = np.zeros(len(tree.points), dtype=bool)
+    plans = problem.stop_cost.T[problem.stop_action(tree.points)]
+    for iterations in range(1, MAX_ROUNDS + 1):
+        chain = _Chain(problem, tree)
+        lower, stopping = _lower_side(chain, stopping)
+        plans = _upper_side(chain, stopping, plans, controller=len(tree.points) < 3000, small=tolerance * 1e-3)
+        gaps = _corner_gaps(tree, lower, plans)
+        bound = np.minimum(gaps.max(axis=2).min(axis=1), gaps.mean(axis=1).max(axis=1))
+        width = float(bound.max())
+        if width <= tolerance:
+            return Solution(problem, width, iterations, tree, lower, plans)
+        local = bound - np.einsum("ckk->ck", gaps).mean(axis=1)  # what interpolation adds in the cell itself
+        wide = (local > min(tolerance / 4, local.max() / 2)) & (local > 0)
+        if len(tree.points) + wide.sum() > MAX_POINTS:
+            break
+        size = len(tree.points)
+        tree.split(tree.leaves()[wide], _widest_edges(tree, gaps[wide]))
+        new, (one, two) = tree.points[size:], tree.parents[size:].T
+        choices = np.stack([plans[one], plans[two], problem.stop_cost.T[problem.stop_action(new)]], axis=1)
+        cheapest = np.einsum("nkx,nx->nk", choices, new).argmin(axis=1)
+        plans = np.vstack([plans, choices[np.arange(len(new)), cheapest]])
+        stopping = np.concatenate([stopping, stopping[one] & stopping[two]])
+    raise ValueError(
+        f"`tolerance` must be one that {MAX_POINTS} beliefs and {MAX_ROUNDS} rounds can reach. Got {tolerance:g}: the "
+        f"bracket for {problem.n_states} states was still {width:.3g} wide with {len(tree.points)} beliefs after "
+        f"{iterations} rounds; ask for a wider one, or a smaller discount."
+    )
+
+
+class _Chain:
+    """The Markov chain of beliefs seen from the points of the tree: successors, their cells and weights."""
+
+    def __init__(self, problem: StoppingProblem, tree: BeliefTree) -> None:
+        self.problem, self.points = problem, tree.points
+        self.probability, self.following = problem.successors(tree.points)
+        corners, weights = tree.locate(self.following.reshape(-1, problem.n_states))
+        self.corners = corners.reshape(self.following.shape)
+        self.weights = weights.reshape(self.following.shape)
+
+
+def _lower_side(chain: _Chain, stopping: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Fixed point of the Bellman operator with interpolation, by policy iteration from a guess of the stopping set."""
+    problem, n = chain.problem, len(chain.points)
+    entries = chain.probability[:, :, None] * chain.weights
+    row_ends = np.arange(n + 1) * entries[0].size
+    step = problem.discount * sparse.csr_matrix((entries.ravel(), chain.corners.ravel(), row_ends), shape=(n, n))
+    stop, running = problem.stopping_cost(chain.points), problem.running_cost(chain.points)
+    tie = TIE * max(np.abs(stop).max(), np.abs(running).max() / (1 - problem.discount))
+    for _ in range(100):
+        going = np.flatnonzero(~stopping)
+        value = stop.copy()
+        if going.size:
+            from_going = step[going]
+            system = sparse.identity(going.size, format="csc") - from_going[:, going]
+            value[going] = splu(system.tocsc()).solve(running[going] + from_going[:, stopping] @ stop[stopping])
+        keep_going = running + step @ value
+        better = np.where(np.abs(keep_going - stop) <= tie, stopping, stop < keep_going)
+        if (better == stopping).all():
+            break
+        stopping = better
+    residual = np.abs(np.minimum(stop, keep_going) - value).max()
+    return value - residual / (1 - problem.discount), stopping
+
+
+def _upper_side(chain: _Chain, stopping: np.ndarray, plans: np.ndarray, controller: bool, small: float) -> np.ndarray:
+    """Plans (n, X), each the exact cost of a real plan in every state, improved by backups at the points."""
+    problem = chain.problem
+    going = np.flatnonzero(~stopping)
+    if not going.size:
+        return plans
+    if controller:
+        plans = _cheaper(plans, going, _evaluate_controller(chain, stopping), chain.points)
+    following, corners = chain.following[going], chain.corners[going]
+    final_cost, final_plan = problem.stopping_cost(following), problem.stop_cost.T[problem.stop_action(following)]
+    for _ in range(BACKUPS):
+        cost = np.einsum("nykx,nyx->nyk", plans[corners], following)
+        best = np.take_along_axis(corners, cost.argmin(axis=2)[:, :, None], axis=2)[:, :, 0]
+        chosen = np.where((final_cost < cost.min(axis=2))[:, :, None], final_plan, plans[best])
+        improved = _cheaper(plans, going, _backup(problem, chosen), chain.points)
+        gain = ((plans - improved) * chain.points).sum(axis=1).max()
+        plans = improved
+        if gain < small:
+            break
+    return plans
+
+
+def _backup(problem: StoppingProblem, following_plans: np.ndarray) -> np.ndarray:
+    """Cost (n, X) of continuing once and then following the plan (n, Y, X) that belongs to the observation."""
+    seen = np.einsum("zy,nyz->nz", problem.observation_matrix, following_plans)
+    return problem.continue_cost + problem.discount * seen @ problem.transition_matrix.T
+
+
+def _evaluate_controller(chain: _Chain, stopping: np.ndarray) -> np.ndarray:
+    """Cost (going, X) of moving, after each observation, to the plan of the nearest point; stopping points stop."""
+    problem = chain.problem
+    going = np.flatnonzero(~stopping)
+    number = np.full(len(chain.points), -1)
+    number[going] = np.arange(going.size)
+    nearest = np.take_along_axis(chain.corners, chain.weights.argmax(axis=2)[:, :, None], axis=2)[going, :, 0]
+    final = np.where(stopping[nearest][:, :, None], problem.stop_cost.T[problem.stop_action(chain.points)][nearest], 0)
+    system = sparse.identity(going.size * problem.n_states, format="csr")
+    for y, likelihood in enumerate(problem.observation_matrix.T):
+        rows = np.flatnonzero(~stopping[nearest[:, y]])
+        moves = (np.ones(rows.size), (rows, number[nearest[rows, y]]))
+        step = problem.discount * problem.transition_matrix * likelihood
+        system = system - sparse.kron(sparse.csr_matrix(moves, shape=(going.size, going.size)), step, format="csr")
+    return splu(system.tocsc()).solve(_backup(problem, final).ravel()).reshape(going.size, -1)
+
+
+def _cheaper(plans: np.ndarray, rows: np.ndarray, others: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """`plans` with those of `rows` replaced where the other plan costs less at its own point."""
+    better = ((others - plans[rows]) * points[rows]).sum(axis=1) < 0
+    plans = plans.copy()
+    plans[rows[better]] = others[better]
+    return plans
+
+
+def _corner_gaps(tree: BeliefTree, lower: np.ndarray, plans: np.ndarray) -> np.ndarray:
+    """gaps[cell, i, k]: cost at corner k of the plan of corner i, minus the lower bound at k."""
+    corners = tree.corners[tree.leaves()]
+    return plans[corners] @ tree.points[corners].swapaxes(1, 2) - lower[corners][:, None, :]
+
+
+def _widest_edges(tree: BeliefTree, gaps: np.ndarray) -> np.ndarray:
+    """Edge (cells, 2) of each cell whose midpoint has the widest bracket between the plans of its two ends."""
+    i, j = tree.pairs.T
+    at_middle = np.minimum(gaps[:, i, i] + gaps[:, i, j], gaps[:, j, i] + gaps[:, j, j])
+    return tree.pairs[at_middle.argmax(axis=1)]

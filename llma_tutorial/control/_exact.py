@@ -1,0 +1,254 @@
+"""Exact costs on the beliefs that can be reached: of a given policy, and of the optimal one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.spatial import cKDTree
+
+from llma_tutorial import _validate
+from llma_tutorial.control._problem import Policy, StoppingProblem, start_belief, stop_probability
+
+NEGLIGIBLE = 1e-16  # reachable beliefs less likely than this are dropped; the bracket accounts for them
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Exact cost of a policy; every array has a leading axis of length m if a family of m policies was evaluated.
+
+    Attributes
+    ----------
+    lower, upper : numpy.ndarray of shape ()
+        Bracket around the expected discounted cost.
+    running_cost : numpy.ndarray of shape ()
+        The part of `lower` paid before stopping.
+    stop_times : numpy.ndarray of shape (steps,)
+        Probability of stopping in each step.
+    outcome : numpy.ndarray of shape (X, A)
+        Probability of the state when stopping and the final action.
+    """
+
+    lower: np.ndarray
+    upper: np.ndarray
+    running_cost: np.ndarray
+    stop_times: np.ndarray
+    outcome: np.ndarray
+
+    @property
+    def mean_stop_time(self) -> np.ndarray:
+        """Mean number of steps before stopping, in the runs that stop."""
+        return self.stop_times @ np.arange(self.stop_times.shape[-1]) / self.stop_times.sum(axis=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class LocalSolution:
+    """A problem solved on the beliefs that can be reached from one of them; made by `solve_from`.
+
+    Attributes
+    ----------
+    lower, upper : float
+        Bracket around the optimal cost at the first belief.
+    beliefs : numpy.ndarray of shape (n, X)
+        Reachable beliefs at which the bracket decides.
+    stops : numpy.ndarray of shape (n,)
+        Whether stopping is optimal there.
+    """
+
+    lower: float
+    upper: float
+    beliefs: np.ndarray
+    stops: np.ndarray
+
+    def policy(self, beliefs: np.ndarray) -> np.ndarray:
+        """Whether to stop: what is optimal at the nearest reachable belief."""
+        return self.stops[cKDTree(self.beliefs).query(beliefs)[1]]
+
+
+def _merge(problem: StoppingProblem, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that represent each distinct belief, and the representative's place for every row.
+
+    With a fixed state, beliefs are equal when every observation was made equally often; otherwise none are merged.
+    """
+    if not problem.fixed_state:
+        return np.arange(len(counts)), np.arange(len(counts))
+    key = counts[:, 0].astype(np.int64)
+    for column in counts.T[1:-1]:
+        key = key * (counts.sum(axis=1).max() + 1) + column
+    _, first, place = np.unique(key, return_index=True, return_inverse=True)
+    return first, place.reshape(-1)
+
+
+def evaluate(
+    problem: StoppingProblem,
+    policy: Policy,
+    belief: ArrayLike | None = None,
+    *,
+    horizon: int | None = None,
+    tolerance: float = 1e-6,
+    max_beliefs: int = 20_000,
+) -> Evaluation:
+    """Expected cost of a policy, exactly on the beliefs that it can reach.
+
+    Parameters
+    ----------
+    problem : StoppingProblem
+    policy : callable
+        From beliefs (n, X) to stopping decisions, probabilities or words, of shape (n,) or (m, n).
+    belief : array-like of shape (X,), optional
+        First belief; uniform if omitted.
+    horizon : int, optional
+        Step in which every run must stop. Without it, steps are added until the bracket is as narrow as asked.
+    tolerance : float
+        Largest width of the bracket.
+    max_beliefs : int
+        Most beliefs kept in a step; the least likely are dropped and widen the bracket.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    ValueError
+        If what had to be dropped makes the bracket wider than asked; `simulate` covers such problems.
+
+    Notes
+    -----
+    With a fixed state, histories with the same counts share a belief, so the work grows slowly with time; a changing
+    state merges nothing. Chapter `control/optimal-stopping`.
+
+    Examples
+    --------
+    >>> from llma_tutorial.control import stopping
+    >>> problem = stopping.wald([[0.7, 0.3], [0.3, 0.7]], [[0, 20], [20, 0]], 0.99)
+    >>> costs = evaluate(problem, lambda beliefs: np.abs(beliefs[:, 1] - 0.5) > 0.25)
+    >>> round(float(costs.lower), 6)
+    6.380775
+    """
+    belief = start_belief(problem, belief)
+    lowest, highest = problem.cost_range
+    n_symbols = problem.observation_matrix.shape[1]
+    beliefs, counts = belief[None], np.zeros((1, n_symbols), dtype=np.int64)
+    alive = np.ones((len(stop_probability(policy, beliefs)), 1))
+    cost, running, dropped = (np.zeros(len(alive)) for _ in range(3))
+    outcome = np.zeros((len(alive), *problem.stop_cost.shape))
+    stop_times = []
+    for step in range(100_000):
+        weight = problem.discount**step
+        open_width = alive.sum(axis=1) * weight * (highest - lowest)
+        if (horizon is None and open_width.max() + dropped.max() * (highest - lowest) <= tolerance) or not len(beliefs):
+            dropped += weight * alive.sum(axis=1)
+            break
+        stopping = alive * (1 if step == horizon else stop_probability(policy, beliefs))
+        alive = alive - stopping
+        stop_times.append(stopping.sum(axis=1))
+        action = problem.stop_action(beliefs)
+        for a in range(outcome.shape[2]):
+            outcome[:, :, a] += stopping[:, action == a] @ beliefs[action == a]
+        paid = weight * alive @ problem.running_cost(beliefs)
+        running += paid
+        cost += paid + weight * stopping @ problem.stopping_cost(beliefs)
+        if step == horizon:
+            break
+        probability, following = problem.successors(beliefs)
+        alive = (alive[:, :, None] * probability).reshape(len(alive), -1)
+        counts = (counts[:, None] + np.eye(n_symbols, dtype=np.int64)).reshape(-1, n_symbols)
+        first, place = _merge(problem, counts)
+        merged = np.zeros((len(alive), len(first)))
+        for row, masses in zip(merged, alive, strict=True):
+            row += np.bincount(place, weights=masses, minlength=len(first))
+        beliefs, counts = following.reshape(-1, problem.n_states)[first], counts[first]
+        likely = merged.max(axis=0)
+        keep = likely > NEGLIGIBLE
+        if keep.sum() > max_beliefs:
+            keep &= likely >= np.partition(likely, -max_beliefs)[-max_beliefs]
+        dropped += weight * problem.discount * merged[:, ~keep].sum(axis=1)
+        beliefs, counts, alive = beliefs[keep], counts[keep], merged[:, keep]
+    width = dropped * (highest - lowest)
+    if width.max() > tolerance:
+        raise ValueError(
+            f"`tolerance` must be one that {max_beliefs} beliefs can reach. Got {tolerance:g}: the bracket was "
+            f"{width.max():.3g} wide after {step} steps; raise `max_beliefs`, set a `horizon`, or simulate."
+        )
+    results = cost + dropped * lowest, cost + dropped * highest, running, np.array(stop_times).T, outcome
+    single = np.ndim(policy(belief[None])) == 1
+    return Evaluation(*(result[0] if single else result for result in results))
+
+
+def solve_from(
+    problem: StoppingProblem, belief: ArrayLike | None = None, *, tolerance: float = 1e-6, max_beliefs: int = 4_000_000
+) -> LocalSolution:
+    """Solve a problem with a fixed state from one belief, by backward induction on the beliefs reachable from it.
+
+    Parameters
+    ----------
+    problem : StoppingProblem
+        With a fixed state. The cost of continuing need not be linear in the belief.
+    belief : array-like of shape (X,), optional
+        First belief; uniform if omitted.
+    tolerance : float
+        Largest width of the bracket at the first belief.
+    max_beliefs : int
+        Most reachable beliefs, over all steps.
+
+    Returns
+    -------
+    LocalSolution
+
+    Raises
+    ------
+    ValueError
+        If the state changes, or more beliefs are reachable than allowed: the message says how many.
+
+    Notes
+    -----
+    Histories with the same counts share a belief. After so many steps that the discounted rest is within the
+    tolerance, the value is bracketed by the lowest cost possible and the cost of stopping. Two symbols are a matter
+    of a second at a discount of 0.99. Chapters `control/optimal-stopping` and `control/incentives`.
+
+    Examples
+    --------
+    >>> from llma_tutorial.control import stopping
+    >>> problem = stopping.wald([[0.7, 0.3], [0.3, 0.7]], [[0, 20], [20, 0]], 0.9)
+    >>> local = solve_from(problem)
+    >>> lower, upper = stopping.solve(problem).value([0.5, 0.5])
+    >>> bool(lower <= local.upper and local.lower <= upper)
+    True
+    """
+    belief = start_belief(problem, belief)
+    tolerance = _validate.number("tolerance", tolerance, 0)
+    lowest, highest = problem.cost_range
+    if not problem.fixed_state:
+        raise ValueError("`problem` must have a fixed state: a changing one merges no beliefs. Use solve or simulate.")
+    if tolerance == 0:
+        raise ValueError("`tolerance` must be positive. Got 0.")
+    n_symbols = problem.observation_matrix.shape[1]
+    counts = np.zeros((1, n_symbols), dtype=np.int64)
+    levels, total, weight = [(belief[None], None, None)], 1, highest - lowest
+    while weight > tolerance:
+        beliefs = levels[-1][0]
+        probability, following = problem.successors(beliefs)
+        counts = (counts[:, None] + np.eye(n_symbols, dtype=np.int64)).reshape(-1, n_symbols)
+        first, place = _merge(problem, counts)
+        counts = counts[first]
+        levels[-1] = (beliefs, probability, place.reshape(-1, n_symbols))
+        levels.append((following.reshape(-1, problem.n_states)[first], None, None))
+        total, weight = total + len(first), weight * problem.discount
+        if total > max_beliefs:
+            raise ValueError(
+                f"`max_beliefs` must cover the beliefs reachable until the rest is within the tolerance. Got "
+                f"{max_beliefs} for {len(levels) - 1} steps, when {weight:.3g} was still open; raise it or `tolerance`."
+            )
+    upper = problem.stopping_cost(levels[-1][0])
+    lower = np.minimum(lowest, upper)
+    known, stops = [], []
+    for beliefs, probability, place in levels[-2::-1]:
+        stop, running = problem.stopping_cost(beliefs), problem.running_cost(beliefs)
+        low, high = (running + problem.discount * (probability * bound[place]).sum(axis=1) for bound in (lower, upper))
+        decided = (stop <= low) | (high < stop)
+        known.append(beliefs[decided])
+        stops.append((stop <= low)[decided])
+        lower, upper = np.minimum(stop, low), np.minimum(stop, high)
+    return LocalSolution(float(lower[0]), float(upper[0]), np.concatenate(known[::-1]), np.concatenate(stops[::-1]))
