@@ -45,19 +45,25 @@ def use_style() -> None:
     )
 
 
-def cascade_bands(ax: Axes, regions: Sequence) -> None:
-    """Shade the intervals of belief in which agents herd, one `CascadeRegion` for each action, labelled inside."""
+def cascade_bands(ax: Axes, regions: Sequence, *, vertical: bool = False) -> None:
+    """Shade the intervals of belief in which agents herd, one `CascadeRegion` for each action, labelled inside.
+
+    The belief is on the y axis, or on the x axis if `vertical`.
+    """
     for region in regions:
         if region.interval is None:
             continue
         low, high = region.interval
-        ax.axhspan(low, high, color=PALETTE[region.action], alpha=0.16, lw=0)
-        inside = 0.03 if low <= 0 else 0.97
+        (ax.axvspan if vertical else ax.axhspan)(low, high, color=PALETTE[region.action], alpha=0.16, lw=0)
+        at, near = (0.02, "left") if low <= 0 else (0.98, "right")
+        place, align = (
+            ((at, 0.97), (near, "top")) if vertical else ((0.995, at), ("right", "bottom" if low <= 0 else "top"))
+        )
         ax.text(
-            0.995, inside, f"herd on action {region.action}", transform=ax.transAxes, ha="right",
-            va="bottom" if low <= 0 else "top", fontsize="small", color="0.2",
+            *place, f"herd on action {region.action}", transform=ax.transAxes, ha=align[0], va=align[1],
+            fontsize="small", color="0.2",
         )  # fmt: skip
-    ax.set_ylim(0, 1)
+    (ax.set_xlim if vertical else ax.set_ylim)(0, 1)
 
 
 def belief_staircase(ax: Axes, beliefs: np.ndarray, actions: np.ndarray, observations: np.ndarray) -> None:
@@ -81,10 +87,11 @@ def belief_staircase(ax: Axes, beliefs: np.ndarray, actions: np.ndarray, observa
 
 
 def fan_of_runs(ax: Axes, beliefs: np.ndarray, groups: np.ndarray, labels: Sequence[str]) -> None:
-    """Many runs: one thin line of public belief in state 1 for each, coloured and dashed by its group."""
+    """Many runs: a thin line of public belief in state 1 each, a hair apart so that equal paths show as bundles."""
     for group, label in enumerate(labels):
         members = beliefs[groups == group].T
-        ax.plot(members, color=PALETTE[group], ls=LINES[group], lw=0.9, alpha=0.45)
+        apart = np.linspace(-0.02, 0.02, members.shape[1])
+        ax.plot(members + apart, color=PALETTE[group], ls=LINES[group], lw=0.9, alpha=0.45)
         ax.plot([], [], color=PALETTE[group], ls=LINES[group], label=f"{label} ({members.shape[1]} runs)")
     ax.set(xlabel="agent", ylabel="public belief in state 1", xlim=(0, beliefs.shape[1] - 1), ylim=(0, 1))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -102,6 +109,8 @@ def curves(
             marker=MARKERS[style] if marker else None, markersize=4.5,
         )  # fmt: skip
     ax.set(xlabel=xlabel, ylabel=ylabel)
+    if np.asarray(x).dtype.kind in "iu":
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if len(series) > 1:
         ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
 
@@ -133,7 +142,7 @@ def intervals(
 ) -> None:  # fmt: skip
     """One horizontal interval with its middle for each label, top to bottom; call again with `offset` to compare."""
     height = np.arange(len(labels))[::-1] + offset
-    ax.hlines(height, low, high, color=PALETTE[group], lw=2.4, ls=LINES[group])
+    ax.hlines(height, low, high, color=PALETTE[group], lw=2.4)
     ax.plot(middle, height, MARKERS[group], color=PALETTE[group], ms=6, mec="white", label=name)
     ax.set(xlabel=xlabel, yticks=np.arange(len(labels))[::-1], yticklabels=list(labels))
     ax.tick_params(axis="y", length=0)

@@ -79,6 +79,15 @@ def test_no_herd_when_two_best_actions_stay_tied():
     assert law.correct_action_probability == pytest.approx(np.full(60, 0.5), abs=1e-12)
 
 
+def test_two_copies_of_a_safe_action_stay_tied():
+    """Counter-instance with two states: rows of B differ, yet between two copies of one action the coin never stops."""
+    utility = [[1, 0.8, 0.8, 0], [0, 0.8, 0.8, 1]]
+    society = SocialLearning([[0.7, 0.3], [0.3, 0.7]], utility, [0.5, 0.5], tie_break="random")
+    assert exact_law(society, 40).cascade_probability == pytest.approx(np.zeros(40), abs=1e-15)
+    single = SocialLearning([[0.7, 0.3], [0.3, 0.7]], np.delete(utility, 2, axis=1), [0.5, 0.5], tie_break="random")
+    assert exact_law(single, 40).cascade_probability[0] == 1
+
+
 def test_a_zero_in_each_row_breaks_every_wrong_herd():
     """Counter-instance to B > 0: any herd is broken by the signal that rules its state out."""
     society = SocialLearning([[0.6, 0.4, 0.0], [0.0, 0.4, 0.6]], np.eye(2), [0.7, 0.3], tie_break="first")
