@@ -85,7 +85,7 @@ class StoppingProblem:
     @property
     def cost_range(self) -> tuple[float, float]:
         """Bounds on the discounted cost of every policy, from every belief."""
-        waiting = self.running_cost(np.eye(self.n_states)) / (1 - self.discount)
+        waiting = self.continue_cost / (1 - self.discount)
         return float(min(waiting.min(), self.stop_cost.min())), float(max(waiting.max(), self.stop_cost.max()))
 
     @property
