@@ -330,10 +330,10 @@ def export(path: Path, labels: Labels) -> nbformat.NotebookNode:
     return notebook
 
 
-def write_all(book: Path, target: Path) -> list[Path]:
-    """Write the plain copy of every notebook of `book` below `target`; returns what was written."""
+def write_all(paths: list[Path], book: Path, target: Path) -> list[Path]:
+    """Write the plain copies of notebooks of `book` below `target`, in the same folders; returns what was written."""
     labels, written = read_labels(book), []
-    for path in pages(book, ".ipynb"):
+    for path in paths:
         copy = target / path.relative_to(book)
         copy.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(export(path, labels), copy)
@@ -342,5 +342,6 @@ def write_all(book: Path, target: Path) -> list[Path]:
 
 
 if __name__ == "__main__":
-    for copy in write_all(ROOT / "book", ROOT / "_build/notebooks"):
+    BOOK = ROOT / "book"
+    for copy in write_all(pages(BOOK, ".ipynb"), BOOK, ROOT / "_build/notebooks"):
         print(f"wrote {copy.relative_to(ROOT)}")

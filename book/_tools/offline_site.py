@@ -37,9 +37,11 @@ def drop_thebe(app):
 
 
 def copy_notebooks(app, error):
-    """Put the plain copy of every notebook of the book into `notebooks/`."""
+    """Put the plain copy of every notebook of the site into `notebooks/`."""
     if error is None and app.builder.format == "html":
-        export.write_all(Path(app.srcdir, "book"), Path(app.outdir, "notebooks"))
+        book = Path(app.srcdir, "book")
+        shown = [path for path in export.pages(book, ".ipynb") if app.env.path2doc(str(path)) in app.env.found_docs]
+        export.write_all(shown, book, Path(app.outdir, "notebooks"))
 
 
 def add_buttons(app, pagename, templatename, context, doctree):
