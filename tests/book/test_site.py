@@ -1,0 +1,43 @@
+"""The built site: no page asks another host for anything, headings are in order, pictures have words."""
+
+import pytest
+import yaml
+from book.pages import ROOT
+
+from book import browser, guards_links, guards_site
+
+SITE = ROOT / "_build/html"
+FILES = sorted(path for path in SITE.rglob("*") if path.suffix in (".html", ".css", ".js", ".mjs"))
+TOC = guards_links.toc_files(yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8")))
+BUILT = [f"{name}.html" for name in TOC if (SITE / f"{name}.html").exists()]
+
+pytestmark = pytest.mark.skipif(not (SITE / "index.html").exists(), reason="the site is not built: run `make book`")
+
+
+def test_every_page_is_built():
+    assert [name for name in TOC if f"{name}.html" not in BUILT] == []
+
+
+def test_nothing_is_loaded_from_another_host():
+    found = [
+        fault for path in FILES for fault in guards_site.external_requests(path, path.relative_to(SITE).as_posix())
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_headings_are_in_order(name):
+    assert guards_site.heading_faults((SITE / name).read_text(encoding="utf-8"), name) == []
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_pictures_have_words(name):
+    assert guards_site.picture_faults((SITE / name).read_text(encoding="utf-8"), name) == []
+
+
+@pytest.mark.skipif(browser.EXECUTABLE is None, reason="no Chromium on this machine")
+def test_a_browser_asks_no_other_host(tmp_path):
+    pages = [path.relative_to(SITE).as_posix() for path in FILES if path.suffix == ".html"]
+    with browser.served(SITE) as address, browser.opened(tmp_path) as chromium:
+        asked = {name: browser.outside(chromium.requests(f"{address}/{name}")) for name in pages if name[0] != "_"}
+    assert {name: addresses for name, addresses in asked.items() if addresses} == {}
