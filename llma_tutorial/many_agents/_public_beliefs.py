@@ -144,7 +144,8 @@ def merge(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if rows.shape[0] == 1 or rows.shape[1] == 0:
         return np.zeros(1, dtype=np.int64), np.zeros(rows.shape[0], dtype=np.int64)
     order = np.lexsort(rows.T)
-    new = np.r_[True, (rows[order[1:]] != rows[order[:-1]]).any(axis=1)]
+    new = np.ones(rows.shape[0], dtype=bool)
+    new[1:] = (rows[order[1:]] != rows[order[:-1]]).any(axis=1)
     position = np.empty(rows.shape[0], dtype=np.int64)
     position[order] = np.cumsum(new) - 1
     return order[new], position
