@@ -1,7 +1,7 @@
 """Reading files as published: compression, encoding, layout; what is wrong is named with its file and place.
 
 A table (CSV or parquet) comes in chunks whose index counts the records from 0; JSON Lines come line by line. Nothing
-is read twice, nothing is held but the columns asked for. CSV values arrive as text, so that an identifier such as
+but the header is read twice, nothing is held but the columns asked for. CSV values arrive as text, so that an identifier such as
 `0528881469` keeps its zero and a comment that says "NA" stays a comment; `numbers` turns into numbers what must be.
 """
 
