@@ -1,8 +1,10 @@
 """Every layout that a loader accepts, on invented text; and the genuine samples."""
 
+import re
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,7 +13,7 @@ from pandas.testing import assert_frame_equal
 from reading import corpora_files as files
 
 from llma_tutorial.reading import corpora
-from llma_tutorial.reading.corpora import _files
+from llma_tutorial.reading.corpora import _files, amazon, civil, fnspid, hate_speech
 from llma_tutorial.reading.corpora.amazon import without_markup
 
 TIDY = ["text", "state", "environment", "id"]
@@ -175,15 +177,16 @@ def test_amazon_counts_duplicates_and_missing_texts(tmp_path):
         files.review("2018", vote="1,913"),
         files.review("2018", reviewText=" \n", reviewerID="A2"),
         files.review("2018", overall=None, reviewerID="A3"),
+        files.review("2018", asin=None, reviewerID="A4"),
     ]
     path = files.write_reviews(tmp_path, *records)
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n\r\n").rstrip())  # BOM, CRLF, blank lines
     corpus = corpora.amazon_reviews(path)
-    assert corpus.dropped == {"exact duplicate of an earlier row": 1, "no text": 2, "no stars": 1}
+    assert corpus.dropped == {"exact duplicate of an earlier row": 1, "no text": 2, "no stars": 1, "no product": 1}
     assert corpus.frame["id"].tolist() == [3, 5]  # lines of the file, blank ones counted
     assert corpus.frame["helpful"].tolist() == [1913, pd.NA]
     assert corpus.frame["verified"].tolist() == [True, False]
-    assert "6 read, 2 kept" in printed(corpus)
+    assert "7 read, 2 kept" in printed(corpus)
 
 
 def test_amazon_state_is_the_mean_of_stars_unless_products_are_named(tmp_path):
@@ -286,7 +289,11 @@ def test_price_layouts(tmp_path):
     assert corpus.frame["adj_close"].tolist() == [5, 4, 6]
     assert corpus.frame["close"].tolist() == [10, 8, 12]
     assert corpus.frame["environment"].eq("ABC").all()
-    assert corpora.fnspid_prices(tmp_path / "abc.csv", symbols=["Q"]).frame["id"][0] == "Q 2020-03-09"
+    assert corpora.fnspid_prices(tmp_path / "abc.csv", symbols="Q").frame["id"][0] == "Q 2020-03-09"
+    with pytest.raises(
+        ValueError, match=r"`symbols` must name one share for a single file, `abc.csv`. Got \['A', 'B'\]"
+    ):
+        corpora.fnspid_prices(tmp_path / "abc.csv", symbols=["A", "B"])
     printed(corpus)
 
 
@@ -298,7 +305,7 @@ def test_prices_from_the_zip(tmp_path):
             archive.writestr(f"full_history/{symbol}.csv", files.prices(d2020_03_09=close).to_csv(index=False))
     corpus = corpora.fnspid_prices(path, symbols=["XYZ", "ABC"])
     assert corpus.frame[["environment", "adj_close"]].to_numpy().tolist() == [["XYZ", 6], ["ABC", 5]]
-    with pytest.raises(ValueError, match=r"`symbols` must name the shares to read from `full_history.zip`. Got None"):
+    with pytest.raises(ValueError, match=r"`symbols` must name the shares to read from `full_history.zip`. Got \[\]"):
         corpora.fnspid_prices(path)
     with pytest.raises(ValueError, match=r"among the 3 shares of `full_history.zip`. Got \['NONE'\]"):
         corpora.fnspid_prices(path, symbols=["NONE"])
@@ -311,6 +318,17 @@ def test_prices_drop_days_without_a_price(tmp_path):
     corpus = corpora.fnspid_prices(tmp_path / "ABC.csv")
     assert corpus.dropped == {"no readable date": 1, "no close": 1, "exact duplicate of an earlier row": 1}
     assert len(corpus.frame) == 2
+
+
+def test_dates_that_are_dates_already(tmp_path):
+    table = files.prices(d2020_03_09=5, d2020_03_10=4, d2020_03_11=6)
+    typed = files.write_table(table.assign(date=pd.to_datetime(table["date"])), tmp_path, "parquet")
+    days = corpora.fnspid_prices(typed, symbols="ABC")
+    news = pd.DataFrame([files.news_row("2020-03-10", "t")], columns=files.NEWS)
+    news["Date"] = pd.to_datetime(news["Date"]).astype("datetime64[s]")
+    corpus = corpora.fnspid_news(files.write_table(news, tmp_path, "parquet"), prices=days, symbols="ABC")
+    assert corpus.frame["state"].tolist() == [1]
+    assert corpus.frame["clock"].tolist() == ["no clock"]
 
 
 # --- Own data -------------------------------------------------------------------------------------------------------
@@ -448,3 +466,13 @@ def test_genuine_prices(name, rows):
     assert frame["date"].is_monotonic_increasing
     rises = frame["adj_close"].diff().shift(-1) > 0
     assert frame["state"].dropna().tolist() == rises.astype(int).tolist()[:-1]
+
+
+def test_the_reference_page_names_every_loader_and_licence():
+    page = (Path(__file__).parents[2] / "book/reference/data-sets.md").read_text(encoding="utf-8")
+    for name in corpora.__all__:
+        if name != "Corpus":
+            assert f"`{name}`" in page
+    for about in (amazon.ABOUT, civil.ABOUT, fnspid.ABOUT, hate_speech.ABOUT):
+        assert about.name in page
+        assert re.match(r"none stated|[\w .-]+ \d\.\d", about.licence)[0] in page

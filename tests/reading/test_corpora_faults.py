@@ -259,7 +259,7 @@ def test_duplicate_ids(tmp_path):
 
 def test_own_states(tmp_path):
     path = write(tmp_path, "mine.csv", "text,state\na,1\nb,good\n")
-    refused(own, path, "`state` must be a whole number from 0", "Got 'good' in record 2")
+    refused(own, path, "`state` must be a whole number of at least 0 in", "Got 'good' in record 2")
     for value in ("0.5", "-1", "inf"):
         refused(own, write(tmp_path, "mine.csv", f"text,state\na,{value}\n"), f"Got '{value}' in record 1")
     path = write(tmp_path, "mine.csv", "text,state\na,1\nb,good\n")
@@ -326,6 +326,8 @@ def test_arguments():
         corpora.fnspid_news("t.csv", text="body")
     with pytest.raises(ValueError, match=r'`part` must be one of "All_external", "nasdaq"'):
         corpora.fnspid_news(part="all")
+    with pytest.raises(ValueError, match=r"`products` must be a whole number at least 0. Got 'good'"):
+        corpora.amazon_reviews("t.json", products={"B1": "good"})
     with pytest.raises(ValueError, match=r"`good_from` must be a number from 1 to 5. Got 9"):
         corpora.amazon_reviews("t.json", good_from=9)
 

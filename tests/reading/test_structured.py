@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -218,6 +219,11 @@ def test_arguments():
         parse_answers([], ["a", "a"], [])
     with pytest.raises(ValueError, match=r"`states` must have one entry per text, shape \(1,\). Got \(2,\)"):
         parse_answers(["x"], ["a"], [0, 1])
+
+
+def test_the_reference_page_lists_the_rules_in_their_order():
+    page = (Path(__file__).parents[2] / "book/reference/data-sets.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `([^`]+)` \|", page.split("## Structured answers")[1], re.MULTILINE) == list(RULES)
 
 
 # 240 answers of Mistral-7B-Instruct-v0.1 at temperature 0.7, 40 per state, and the labels that their authors published.

@@ -84,7 +84,7 @@ class Tally:
     def drop(self, frame: pd.DataFrame, mask: pd.Series, reason: str) -> pd.DataFrame:
         """`frame` without the rows of `mask`, which are counted under `reason`."""
         self.dropped[reason] += int(mask.sum())
-        return frame[~mask]
+        return frame[~mask].copy() if mask.any() else frame
 
     def drop_untold(self, frame: pd.DataFrame, column: str, what: str) -> pd.DataFrame:
         """`frame` without the rows whose `column` is missing or blank."""
@@ -108,8 +108,9 @@ class Tally:
     def corpus(self, frame: pd.DataFrame, about: About, path: Path) -> Corpus:
         """The result, once its texts have been checked and its rows add up."""
         if "text" in frame.columns:
-            _check_lengths(frame["text"], path)
-            frame = frame.assign(text=frame["text"].str.replace("\r\n", "\n"))
+            texts = frame["text"].astype(str)
+            _check_lengths(texts, path)
+            frame = frame.assign(text=texts.str.replace("\r\n", "\n"))
         dropped = {reason: count for reason, count in self.dropped.items() if count}
         if frame.empty:
             reasons = ", ".join(f"{count:,} with {reason}" for reason, count in dropped.items())

@@ -1,8 +1,9 @@
 """Reading files as published: compression, encoding, layout; what is wrong is named with its file and place.
 
 A table (CSV or parquet) comes in chunks whose index counts the records from 0; JSON Lines come line by line. Nothing
-but the header is read twice, nothing is held but the columns asked for. CSV values arrive as text, so that an identifier such as
-`0528881469` keeps its zero and a comment that says "NA" stays a comment; `numbers` turns into numbers what must be.
+but the header is read twice, nothing is held but the columns asked for. CSV values arrive as text, so that an
+identifier such as `0528881469` keeps its zero and a comment that says "NA" stays a comment; `numbers` turns into
+numbers what must be.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 CHUNK = 20_000  # rows of a table held at a time: 200 MB of FNSPID articles
 BOM = b"\xef\xbb\xbf"
@@ -282,7 +283,7 @@ def numbers(
     """`values` as floats between `lower` and `upper`, missing ones as NaN; anything else is refused with its place."""
     result = pd.to_numeric(values, errors="coerce").astype(float)
     fits = np.isfinite(result) & result.between(lower, upper) & (not whole or result % 1 == 0)
-    span = "" if lower == -np.inf else f" from {lower:g} to {upper:g}"
+    span = f" from {lower:g} to {upper:g}" if upper < np.inf else f" of at least {lower:g}" if lower > -np.inf else ""
     refuse(values, values.notna() & ~fits, column, f"a {'whole ' * whole}number{span}", path, place)
     return result
 

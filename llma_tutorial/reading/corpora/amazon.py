@@ -101,6 +101,8 @@ def amazon_reviews(
         file = f"raw/review_categories/{category}.jsonl"
         path = _files.from_hub(REPOSITORY, file, "about half a kilobyte a review, 1 GB for Appliances")
     path = Path(path)
+    if products is not None:
+        products = {product: _validate.integer("products", state, 0) for product, state in products.items()}
     tally = Tally()
     frame = pd.DataFrame(_reviews(path, products, tally), columns=COLUMNS)
     frame.index = frame["id"] - 1
@@ -112,6 +114,7 @@ def amazon_reviews(
         helpful=frame["helpful"].astype("Int64"),
     )
     frame = tally.drop_untold(frame, "environment", "stars")
+    frame = tally.drop_untold(frame, "product", "product")
     if products is None:
         means = frame.groupby("product")["environment"].transform("mean")
         frame["state"] = (means >= good_from).astype(int)

@@ -93,6 +93,7 @@ def fnspid_news(
     _validate.one_of("text", text, ("title", "article"))
     _validate.one_of("part", part, tuple(NEWS_FILES))
     path = _files.from_hub(REPOSITORY, *NEWS_FILES[part]) if path is None else Path(path)
+    symbols = _listed(symbols)
     columns = _files.columns_of(path)
     _files.layout_of(path, columns, "fnspid_news")
     wanted = ["date", "article_title", "stock_symbol", "url", "publisher", *["article"] * (text == "article")]
@@ -106,7 +107,9 @@ def fnspid_news(
     frame["text"] = frame[text]
     frame = tally.drop_untold(frame, "text", "headline" if text == "title" else "article")
     frame = frame.drop(columns="article", errors="ignore")
-    frame["date"] = pd.to_datetime(frame["date"].str.removesuffix(" UTC"), format="ISO8601", utc=True, errors="coerce")
+    frame["date"] = pd.to_datetime(
+        frame["date"].astype(str).str.removesuffix(" UTC"), format="ISO8601", utc=True, errors="coerce"
+    )
     frame = tally.drop(frame, frame["date"].isna(), "no readable date")
     frame = frame.sort_values(["environment", "date"], kind="stable")
     midnight = frame["date"] == frame["date"].dt.normalize()
@@ -121,12 +124,17 @@ def fnspid_news(
     return tally.corpus(frame, ABOUT, path)
 
 
-def _of_symbols(chunk: pd.DataFrame, symbols: Collection[str] | None, tally: Tally) -> pd.DataFrame:
+def _listed(symbols: Collection[str] | None) -> list[str]:
+    """Symbols as a list, empty if none were named; one alone may come without a list."""
+    return [symbols] if isinstance(symbols, str) else list(symbols or [])
+
+
+def _of_symbols(chunk: pd.DataFrame, symbols: list[str], tally: Tally) -> pd.DataFrame:
     tally.read += len(chunk)
     chunk = tally.drop_untold(chunk, "stock_symbol", "symbol")
-    if symbols is None:
+    if not symbols:
         return chunk
-    return tally.drop(chunk, ~chunk["stock_symbol"].isin(list(symbols)), "a share that is not among `symbols`")
+    return tally.drop(chunk, ~chunk["stock_symbol"].isin(symbols), "a share that is not among `symbols`")
 
 
 def _with_states(news: pd.DataFrame, prices: Corpus, tally: Tally) -> pd.DataFrame:
@@ -188,10 +196,12 @@ def fnspid_prices(path: str | PathLike[str] | None = None, *, symbols: Collectio
     1   <NA>  ABC 2020-03-10
     """
     path = _files.from_hub(REPOSITORY, *PRICE_FILE) if path is None else Path(path)
-    tally = Tally()
+    symbols, tally = _listed(symbols), Tally()
     if _files.kind_of(path) != "zip":
-        (symbol,) = symbols or [path.name.split(".")[0].upper()]
-        return tally.corpus(_share(path, None, symbol, tally), ABOUT, path)
+        symbols = symbols or [path.name.split(".")[0].upper()]
+        if len(symbols) > 1:
+            raise ValueError(f"`symbols` must name one share for a single file, `{path.name}`. Got {symbols}.")
+        return tally.corpus(_share(path, None, symbols[0], tally), ABOUT, path)
     if not symbols:
         raise ValueError(f"`symbols` must name the shares to read from `{path.name}`. Got {symbols!r}.")
     members = {Path(name).stem.upper(): name for name in _files.members(path) if name.lower().endswith(".csv")}
@@ -211,7 +221,7 @@ def _share(path: Path, member: str | None, symbol: str, tally: Tally) -> pd.Data
     frame = frame.rename(columns=_files.canonical)[wanted]
     tally.read += len(frame)
     # The calendar day is what counts: some copies add midnight and an offset to it.
-    frame["date"] = pd.to_datetime(frame["date"].str[:10], format="%Y-%m-%d", utc=True, errors="coerce")
+    frame["date"] = pd.to_datetime(frame["date"].astype(str).str[:10], format="%Y-%m-%d", utc=True, errors="coerce")
     frame = tally.drop(frame, frame["date"].isna(), "no readable date")
     for name in [*PRICES, "volume"]:
         frame = tally.drop_untold(frame, name, name)
