@@ -71,7 +71,7 @@ def broken_links(page: Page, root: Path = ROOT) -> list[str]:
             name, _, anchor = unquote(link).partition("#")
             if re.match(r"[a-z]+:", link):
                 continue
-            file = root / Path(page.path).parent / name if name else root / page.path
+            file = (root / Path(page.path).parent / name).resolve() if name else root / page.path
             if name and not file.exists():
                 found.append(f"{place}: link to {link}, which does not exist")
             elif anchor and anchor not in anchors(file, page if not name else None):

@@ -3,7 +3,7 @@
 import pytest
 import results
 import yaml
-from book.pages import ROOT, Page, page_files, read_book, read_page
+from book.pages import ROOT, page_files, read_book, read_page
 
 from book import guards_chapter, guards_ledger, guards_links, guards_notebook, guards_numbers, guards_repository
 
@@ -24,10 +24,6 @@ PAGE_GUARDS = (
 )
 CHAPTER_GUARDS = (guards_chapter.missing_parts, guards_chapter.unchecked_sections, guards_chapter.exercise_faults)
 FILE_GUARDS = (guards_repository.secrets, guards_repository.machine_paths, guards_repository.blocked_words)
-
-
-def ledger() -> Page:
-    return read_page(ROOT / "book/reference/theorem-ledger.md")
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +61,11 @@ def test_documents_link_to_what_exists(path):
 
 
 def test_every_theorem_has_its_row_and_every_row_its_test():
-    assert guards_ledger.ledger_faults(ledger(), PAGES) == []
+    assert guards_ledger.ledger_faults(read_page(ROOT / "book/reference/theorem-ledger.md"), PAGES) == []
+
+
+def test_the_paper_map_is_honest():
+    assert guards_ledger.paper_map_faults(read_page(ROOT / "book/reference/paper-map.md")) == []
 
 
 def test_notation_is_that_of_the_package():
