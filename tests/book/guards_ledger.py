@@ -143,10 +143,9 @@ def notation_faults(notation: Page, known: dict[str, dict[str, str]]) -> list[st
             found += [f"`{name}` is no argument or field of a public name"] * (not users)
             shapes = re.findall(r"\([^)]*\)", row[3])
             for user, words in users.items():
-                documented = [
-                    shape.replace("2", "X") for shape in re.findall(r"\([^)]*\)", words)
-                ]  # some hold X = 2 only
-                if shapes and documented and not set(shapes) & set(documented):
+                documented = re.findall(r"\([^)]*\)", words)
+                small = {shape.replace("2", "X") for shape in documented}  # what some functions accept for X = 2 only
+                if shapes and documented and not set(shapes) & {*documented, *small}:
                     found.append(f"`{name}` has shape {documented[0]} in {user}, which the table does not list")
     for user, words in known.items():
         symbols = [name for name in words if SYNONYMS.fullmatch(name) and name not in ALLOWED]

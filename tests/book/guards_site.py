@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from bs4 import BeautifulSoup
 
@@ -54,6 +55,18 @@ def html_addresses(soup: BeautifulSoup) -> list[str]:
         else:
             found += IN_SCRIPT.findall(script.get_text())
     return found
+
+
+def dead_links(path: Path, site: Path) -> list[str]:
+    """Links of a page to files that the site does not hold, buttons included."""
+    soup = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+    links = [tag.get(name) for name in ("href", "src") for tag in soup.find_all(attrs={name: True})]
+    parts = [(link, urlsplit(link)) for link in links]
+    local = {link: unquote(part.path) for link, part in parts if part.path and not part.scheme and not part.netloc}
+    files = {link: (site if name[0] == "/" else path.parent) / name.lstrip("/") for link, name in local.items()}
+    return [
+        f"{path.relative_to(site)}: link to {link}, which is not there" for link, f in files.items() if not f.exists()
+    ]
 
 
 def heading_faults(html: str, name: str) -> list[str]:

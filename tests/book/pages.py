@@ -1,7 +1,7 @@
 """The book as its guards see it: pages made of cells, and the directives and the prose inside them."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
@@ -18,7 +18,7 @@ class Page:
     """A page: a notebook, or a text page seen as one cell of Markdown."""
 
     path: str
-    cells: list
+    cells: list = field(repr=False)
     definitions: tuple[str, ...] = ()
 
     def of_type(self, cell_type: str) -> list[tuple[str, nbformat.NotebookNode]]:
@@ -61,11 +61,11 @@ def read_page(path: Path, root: Path = ROOT) -> Page:
     name = path.relative_to(root).as_posix()
     if path.suffix == ".ipynb":
         notebook = nbformat.read(path, as_version=4)
-        return Page(name, notebook.cells, tuple(notebook.metadata.get("llma", {}).get("definitions", ())))
+        return Page(name, notebook.cells, tuple(map(str, notebook.metadata.get("llma", {}).get("definitions", ()))))
     text, front = path.read_text(encoding="utf-8"), {}
     if match := re.match(r"---\n(.*?)\n---\n", text, re.DOTALL):
         front, text = yaml.safe_load(match[1]) or {}, text[match.end() :]
-    return Page(name, [nbformat.v4.new_markdown_cell(text)], tuple(front.get("definitions", ())))
+    return Page(name, [nbformat.v4.new_markdown_cell(text)], tuple(map(str, front.get("definitions", ()))))
 
 
 def page_files(root: Path = ROOT) -> list[Path]:

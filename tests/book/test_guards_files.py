@@ -279,6 +279,14 @@ def test_headings_and_pictures_are_checked(article, fault):
     assert any(fault in finding for finding in findings) if fault else findings == []
 
 
+def test_dead_links_of_the_site_are_found(tmp_path):
+    links = '<a href="b.html#x">b</a><a href="#top">up</a><a href="https://example.invalid">o</a><img src="no.png">'
+    write(tmp_path, {"part/a.html": links + '<a href="../c%20d.ipynb">c</a><a href="e.html">e</a>', "c d.ipynb": "{}"})
+    write(tmp_path, {"part/b.html": ""})
+    findings = guards_site.dead_links(tmp_path / "part/a.html", tmp_path)
+    assert findings == [f"part/a.html: link to {name}, which is not there" for name in ("e.html", "no.png")]
+
+
 @pytest.mark.skipif(browser.EXECUTABLE is None, reason="no Chromium on this machine")
 def test_the_browser_sees_what_a_page_asks_for(tmp_path):
     bad = '<img src="http://example.invalid/a.png"><script>fetch("//example.invalid/" + "b")</script>'

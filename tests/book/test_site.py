@@ -26,6 +26,11 @@ def test_nothing_is_loaded_from_another_host():
 
 
 @pytest.mark.parametrize("name", BUILT)
+def test_links_lead_to_files(name):
+    assert guards_site.dead_links(SITE / name, SITE) == []
+
+
+@pytest.mark.parametrize("name", BUILT)
 def test_headings_are_in_order(name):
     assert guards_site.heading_faults((SITE / name).read_text(encoding="utf-8"), name) == []
 
