@@ -56,9 +56,10 @@ def cascade_bands(ax: Axes, regions: Sequence, *, vertical: bool = False) -> Non
         low, high = region.interval
         (ax.axvspan if vertical else ax.axhspan)(low, high, color=PALETTE[region.action], alpha=0.16, lw=0)
         at, near = (0.02, "left") if low <= 0 else (0.98, "right")
-        place, align = (
-            ((at, 0.97), (near, "top")) if vertical else ((0.995, at), ("right", "bottom" if low <= 0 else "top"))
-        )
+        if vertical:
+            place, align = (at, 1 - at), (near, "top" if low <= 0 else "bottom")
+        else:
+            place, align = (0.995, at), ("right", "bottom" if low <= 0 else "top")
         ax.text(
             *place, f"herd on action {region.action}", transform=ax.transAxes, ha=align[0], va=align[1],
             fontsize="small", color="0.2",
