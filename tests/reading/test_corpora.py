@@ -169,6 +169,11 @@ def test_amazon_seconds_in_the_new_layout_are_seconds(tmp_path):
     assert corpora.amazon_reviews(path).frame["date"][0] == pd.Timestamp("2016-02-08", tz="UTC")
 
 
+def test_amazon_product_without_a_parent_is_itself(tmp_path):
+    path = files.write_reviews(tmp_path, files.review("2023 early", parent_asin=None))
+    assert corpora.amazon_reviews(path).frame["product"].tolist() == ["B07G584SHG"]
+
+
 def test_amazon_counts_duplicates_and_missing_texts(tmp_path):
     records = [
         files.review("2018", reviewText=None),
@@ -233,6 +238,11 @@ ROWS = [
 ]
 
 
+def test_a_title_is_repeated_within_one_share_only(tmp_path):
+    rows = [files.news_row("2020-03-09", "Same", symbol=symbol) for symbol in ("ABC", "XYZ")]
+    assert not corpora.fnspid_news(files.write_news(tmp_path, *rows)).frame["repeated_title"].any()
+
+
 @pytest.mark.parametrize("index", [False, True], ids=["All_external", "nasdaq_exteral_data"])
 def test_news_layouts(tmp_path, index):
     corpus = corpora.fnspid_news(files.write_news(tmp_path, *ROWS, index=index))
@@ -273,6 +283,9 @@ def test_news_take_their_state_after_their_day(tmp_path):
     corpus = corpora.fnspid_news(files.write_news(tmp_path, ROWS[0], *late), prices=days)
     assert corpus.frame["text"].tolist() == ["Late news"]  # after the 17th nothing is known: never the move of the day
     assert corpus.dropped == {"no price of the share on, or after, the date": 2}
+    files.prices(d2020_03_09=5, d2020_05_04=4, d2020_05_05=3).to_csv(path, index=False)  # trading suspended
+    with pytest.raises(ValueError, match="1 with no price of the share on"):
+        corpora.fnspid_news(files.write_news(tmp_path, late[0]), prices=corpora.fnspid_prices(path))
 
 
 def test_price_layouts(tmp_path):

@@ -144,7 +144,7 @@ def columns_of(path: Path, member: str | None = None) -> list[str]:
         names = _parquet(path).schema_arrow.names
     else:
         with opened(path, member) as stream, _table_errors(path, member):
-            names = list(pd.read_csv(stream, nrows=0, encoding="utf-8-sig").columns)
+            names = list(pd.read_csv(stream, nrows=0).columns)
     return [name for name in names if not name.startswith("Unnamed: ")]
 
 
@@ -165,7 +165,6 @@ def tables(path: Path, columns: Iterable[str], member: str | None = None) -> Ite
             dtype=str,
             keep_default_na=False,
             na_values=[""],
-            encoding="utf-8-sig",
             chunksize=CHUNK,
         )
         for chunk in chunks:
