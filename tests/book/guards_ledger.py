@@ -54,7 +54,7 @@ def row_faults(name: str, row: list[str], home: str | None, ledger_path: str, ro
     functions, tests = (re.findall(r"`([^`]+)`", row[column]) for column in (4, 5))
     found += ["names no function"] * (not functions) + ["names no test"] * (not tests)
     found += [f"{function} is not a function of the package" for function in functions if not is_function(function)]
-    return found + [fault for test in tests for fault in test_faults(test, root)]
+    return found + [fault for test in tests for fault in faults_of_test(test, root)]
 
 
 def paper_map_faults(paper_map: Page, root: Path = ROOT) -> list[str]:
@@ -67,7 +67,7 @@ def paper_map_faults(paper_map: Page, root: Path = ROOT) -> list[str]:
         found += [f"row {item}: lacks a chapter, function or test"] * (status in STATUSES[:3] and not all(links))
         names, tests = (re.findall(r"`([^`]+)`", cell) for cell in (function, test))
         found += [f"row {item}: {name} is not a function of the package" for name in names if not is_function(name)]
-        found += [f"row {item}: {fault}" for name in tests for fault in test_faults(name, root)]
+        found += [f"row {item}: {fault}" for name in tests for fault in faults_of_test(name, root)]
     return [*found, *broken_links(paper_map, root)]
 
 
@@ -85,7 +85,7 @@ def is_function(dotted: str) -> bool:
     return False
 
 
-def test_faults(test: str, root: Path) -> list[str]:
+def faults_of_test(test: str, root: Path) -> list[str]:
     """Why a test named as `file::function` would not run."""
     file, _, name = test.partition("::")
     if not (root / file).is_file():
@@ -102,9 +102,6 @@ def test_faults(test: str, root: Path) -> list[str]:
     ]  # fmt: skip
     skipped = any(re.search(r"\b(skip|skipif|xfail|importorskip)\b", mark) for mark in marks)
     return [f"{test} is skipped or expected to fail"] * skipped
-
-
-test_faults.__test__ = False  # a guard, not a test
 
 
 def signatures(folder: Path) -> dict[str, dict[str, str]]:
