@@ -1,0 +1,274 @@
+r"""Payoffs and costs from choices: max-margin and sparsest utilities, and the cost of attention.
+
+Everything is a linear program in the parameters of u, the costs c and epigraph variables t. With J_m(x, a) the joint
+laws of `ChoiceData`, and eps the margin,
+
+    NIAS        sum_x J_m(x, a) [u_m(x, b) - u_m(x, a)] + eps p_m(a)  <=  0          every chosen a, every b != a
+    epigraph    sum_x J_k(x, a) u_m(x, b)  <=  t[m, k, a]                            every k != m, chosen a, b
+    NIAC        sum_a t[m, k, a] - c_k  -  sum_x,a J_m(x, a) u_m(x, a) + c_m + eps  <=  0      every k != m
+
+NIAS makes the linear sum under m's own payoff equal to G[m, m], so only G[m, k] needs its maximum, on the small side
+where it is convex. `scaled=False` writes eps instead of eps p_m(a). Parameters lie within bounds, 0 to 1 by default:
+without bounds a margin would only measure the scale of u.
+
+    max_margin    maximise eps
+    sparsest      minimise sum |parameters| at a given eps
+
+Constant payoffs always reach eps = 0, so a "pass" means eps > 0 by more than the solver's error. With a payoff of its
+own in every environment (`restriction="free"`) *every* data set has eps >= 0: a reconstruction, not a test. The
+restrictions "shared" and "diagonal", and bounds, are what can fail.
+
+Solver: cvxpy with HiGHS (simplex, primal and dual feasibility 1e-9), so the answer is a vertex and margins of 1e-4 are
+meaningful. Primal and dual feasibility, complementarity and the sign of the duals are checked after every solve.
+Sources: Caplin & Dean (2015); Jain & Krishnamurthy (2025). Chapter: `one-agent/recovering-utility`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from llma_tutorial import _validate
+from llma_tutorial.one_agent import _inequalities
+from llma_tutorial.one_agent._margin_program import RESTRICTIONS, MarginProgram
+from llma_tutorial.one_agent._tables import checked_utility
+from llma_tutorial.one_agent.ribum import ChoiceData, check
+
+PASS = 1e-7  # margins below this are solver error
+
+__all__ = ["CostBounds", "Recovery", "cost_of_attention", "max_margin", "sparsest"]
+
+
+@dataclass(frozen=True, eq=False)
+class Recovery:
+    """Payoffs and costs that explain choices, made by `max_margin` or `sparsest`.
+
+    Attributes
+    ----------
+    utility : numpy.ndarray of shape (M, X, A)
+        One choice among many: u_m is identified only up to a function of the state, and up to scale.
+    attention_costs : numpy.ndarray of shape (M,)
+        Costs c_m >= 0 that go with it, one choice among many; see `cost_of_attention` for bounds.
+    margin : float
+        eps: by how much every inequality holds.
+    passed : bool
+        margin > 1e-7. With ``restriction="free"`` this says nothing about rationality.
+    duals : dict of str to numpy.ndarray
+        Multipliers of "nias", "epigraph", "niac", "lower" and "upper": which inequalities hold the margin down.
+    kkt_error : float
+        Certificate: the largest violation of the optimality conditions, relative to the size of the numbers.
+    binding : str
+        The inequalities with the largest multipliers, in words.
+    solver_seconds : float
+        Time spent inside the solver.
+    """
+
+    utility: np.ndarray
+    attention_costs: np.ndarray
+    margin: float
+    passed: bool
+    duals: dict[str, np.ndarray]
+    kkt_error: float
+    binding: str
+    solver_seconds: float
+
+
+def max_margin(
+    data: ChoiceData,
+    restriction: str = "free",
+    scaled: bool = True,
+    *,
+    scales: ArrayLike | None = None,
+    bounds: tuple[ArrayLike, ArrayLike] = (0.0, 1.0),
+) -> Recovery:
+    """Payoffs that satisfy NIAS and NIAC with the largest margin.
+
+    Parameters
+    ----------
+    data : ChoiceData
+        With the same prior in every environment.
+    restriction : {"free", "shared", "diagonal"}
+        A payoff table of its own for each environment; one table times known scales; or u_m(x, a) = 0 unless a = x.
+    scaled : bool
+        NIAS with margin eps p_m(a) (default) or eps.
+    scales : array-like of shape (M,), optional
+        Needed by "shared": u_m = scales[m] u. Equal scales can never give a positive margin.
+    bounds : pair of array-like
+        Least and greatest value of the parameters: shape (M, X, A) for "free", (X, A) for "shared", (M, X) for
+        "diagonal", or anything that broadcasts to it. Equal bounds fix a payoff.
+
+    Returns
+    -------
+    Recovery
+        The margin is negative if the bounds leave no payoff that explains the data.
+
+    Raises
+    ------
+    ValueError
+        If priors differ, or the restriction lacks what it needs.
+    RuntimeError
+        If the solver fails, or the optimality conditions do not hold.
+
+    Notes
+    -----
+    Derived in the chapter `one-agent/recovering-utility`.
+
+    Examples
+    --------
+    >>> data = ChoiceData([[[0.9, 0.1], [0.1, 0.9]], [[0.6, 0.4], [0.4, 0.6]]], [0.5, 0.5])
+    >>> round(max_margin(data).margin, 4)
+    0.0857
+    >>> max_margin(data, "shared", scales=[1, 2]).passed  # more attention at lower stakes: no explanation
+    False
+    """
+    program = _program(data, restriction, scaled, scales, bounds)
+    return _recovery(program, *program.solve())
+
+
+def sparsest(
+    data: ChoiceData,
+    margin: float,
+    restriction: str = "free",
+    scaled: bool = True,
+    *,
+    scales: ArrayLike | None = None,
+    bounds: tuple[ArrayLike, ArrayLike] = (0.0, 1.0),
+) -> Recovery:
+    """Payoffs of smallest sum |u| that satisfy NIAS and NIAC with a given margin.
+
+    Parameters
+    ----------
+    data, restriction, scaled, scales, bounds
+        As in `max_margin`. Infinite bounds are allowed here.
+    margin : float
+        The margin eps > 0 to reach; at 0 the answer is u = 0.
+
+    Returns
+    -------
+    Recovery
+        The sparsest representative: among payoffs that differ by a function of the state, the one with most zeros.
+
+    Raises
+    ------
+    ValueError
+        If no payoff within the bounds reaches the margin; the message names the inequalities that conflict.
+
+    Notes
+    -----
+    Derived in the chapter `one-agent/recovering-utility`.
+
+    Examples
+    --------
+    >>> data = ChoiceData([[[0.9, 0.1], [0.1, 0.9]]], [0.5, 0.5])
+    >>> sparsest(data, 0.4).utility.round(3) + 0.0
+    array([[[0.5, 0. ],
+            [0. , 0.5]]])
+    """
+    margin = _validate.number("margin", margin, 0)
+    program = _program(data, restriction, scaled, scales, bounds, infinite=True)
+    solution = program.solve(margin)
+    if solution is None:
+        best = _recovery(program, *program.solve())
+        raise ValueError(
+            f"`margin` must be at most {best.margin:.6g}, the largest that these data and bounds allow. "
+            f"Got {margin:g}; the inequalities that conflict are {best.binding}."
+        )
+    return _recovery(program, *solution)
+
+
+def _program(data: ChoiceData, restriction: str, scaled: bool, scales, bounds, infinite: bool = False) -> MarginProgram:
+    prior = data.common_prior
+    _validate.one_of("restriction", restriction, RESTRICTIONS)
+    n_environments, n_states, n_actions = data.joint.shape
+    if restriction == "diagonal" and n_states != n_actions:
+        raise ValueError(f'`restriction` "diagonal" needs as many actions as states. Got {n_actions} and {n_states}.')
+    if (scales is not None) != (restriction == "shared"):
+        raise ValueError(f'`scales` must be given with `restriction` "shared", and only then. Got {scales!r}.')
+    if scales is not None:
+        scales = _validate.real_array("scales", scales, (n_environments,))
+        if (scales <= 0).any():
+            raise ValueError(f"`scales` must be positive. Got {scales.min():g}.")
+    shape = {"free": data.joint.shape, "shared": (n_states, n_actions), "diagonal": (n_environments, n_states)}
+    low, high = (np.broadcast_to(np.asarray(bound, dtype=float), shape[restriction]).ravel() for bound in bounds)
+    if not (low <= high).all() or not (infinite or np.isfinite([low, high]).all()):
+        raise ValueError(
+            "`bounds` must be a least and a greatest value, finite, and in this order: without them a margin only "
+            f"measures the scale of the payoffs. Got {bounds!r}."
+        )
+    return MarginProgram(data.joint, prior, restriction, scaled, scales, low, high)
+
+
+def _recovery(program: MarginProgram, point: np.ndarray, duals: dict, kkt_error: float, seconds: float) -> Recovery:
+    utility, costs, margin = program.unpack(point)
+    return Recovery(utility, costs, margin, margin > PASS, duals, kkt_error, program.in_words(duals), seconds)
+
+
+@dataclass(frozen=True, eq=False)
+class CostBounds:
+    """What a strategy of attention costs, as far as choices tell; made by `cost_of_attention`.
+
+    Attributes
+    ----------
+    lower, upper : float
+        The recovered cost of the strategy at the least and at the greatest costs c_m that explain the data, in utils.
+    attention_costs : numpy.ndarray of shape (M, 2)
+        Least and greatest c_m.
+    """
+
+    lower: float
+    upper: float
+    attention_costs: np.ndarray
+
+
+def cost_of_attention(data: ChoiceData, utility: ArrayLike, strategy: ArrayLike) -> CostBounds:
+    """Recovered cost of a strategy of attention, with bounds.
+
+    Given c, the recovered cost C(p) = max(0, max_m {c_m + G_m(p) - G[m, m]}) is the smallest non-negative cost that
+    explains the data and charges c_m for p_m, with G_m(p) the worth of p under payoff m. Choices leave c itself free
+    within bounds, and C grows with c: hence `lower` and `upper`. Costs of strategies that were never used may be
+    larger still; no choice can tell.
+
+    Parameters
+    ----------
+    data : ChoiceData
+        With the same prior in every environment; must pass `check` at `utility`.
+    utility : array-like of shape (X, A) or (M, X, A)
+        Known payoffs.
+    strategy : array-like of shape (X, S)
+        Probability of each of S recommendations (or signals) in each state.
+
+    Returns
+    -------
+    CostBounds
+
+    Raises
+    ------
+    ValueError
+        If the data fail `check` at these payoffs, or shapes disagree.
+
+    Notes
+    -----
+    Derived in the chapter `one-agent/recovering-utility`.
+
+    Examples
+    --------
+    >>> data = ChoiceData([[[0.6, 0.4], [0.4, 0.6]], [[0.9, 0.1], [0.1, 0.9]]], [0.5, 0.5])
+    >>> stakes = [[[1, 0], [0, 1]], [[2, 0], [0, 2]]]
+    >>> cost = cost_of_attention(data, stakes, [[0.9, 0.1], [0.1, 0.9]])
+    >>> print(f"{cost.lower:.2f} to {cost.upper:.2f}")
+    0.30 to 0.70
+    """
+    prior = data.common_prior
+    verdict = check(data, utility)
+    if not verdict.passed:
+        raise ValueError(f"`data` must pass `check` at these payoffs, or no cost explains them. Got\n{verdict}")
+    utility = checked_utility(utility, data.joint.shape)
+    strategy = _validate.probabilities("strategy", strategy, (prior.size, None))
+    values = _inequalities.information_values(data.joint, utility)
+    worth = _inequalities.information_values((prior[:, None] * strategy)[None], utility)[:, 0]
+    uninformed = np.einsum("x,mxa->ma", prior, utility).max(axis=1)
+    costs = np.stack([_inequalities.least_costs(values), _inequalities.greatest_costs(values, uninformed)], axis=1)
+    lower, upper = np.maximum(0.0, (costs + (worth - np.diagonal(values))[:, None]).max(axis=0))
+    return CostBounds(float(lower), float(upper), costs)
