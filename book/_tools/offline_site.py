@@ -2,10 +2,12 @@
 
 - MathJax comes from the installed `sphinx-mathjax-offline`: the one script and the fonts that pages use, not its 24 MB.
 - The address of a CDN that Jupyter Book writes into each page for a feature that the book does not use is left out.
+- Long names in code may break after a dot, a slash, a colon or an underscore, so that tables of them fit.
 - Each page made from a notebook gets two buttons, download and Colab, that lead to its plain copy (see `export`).
 """
 
 import importlib.util
+import re
 import shutil
 from pathlib import Path
 
@@ -44,6 +46,15 @@ def copy_notebooks(app, error):
         export.write_all(shown, book, Path(app.outdir, "notebooks"))
 
 
+def break_long_names(app, pagename, templatename, context, doctree):
+    """Mark in inline code where a line may break; what a reader copies stays the same."""
+
+    def marked(match):
+        return match[1] + re.sub(r"(?<=[./:_])(?=\w)", "<wbr>", match[2])
+
+    context["body"] = re.sub(r'(<span class="pre">)([^<]+)', marked, context.get("body", ""))
+
+
 def add_buttons(app, pagename, templatename, context, doctree):
     """Offer the plain notebook for download and in Colab."""
     source = Path(app.srcdir, f"{pagename}.ipynb")
@@ -66,6 +77,7 @@ def setup(app):
     """Register everything with Sphinx."""
     app.config.mathjax_path = f"mathjax/{MATHJAX[0]}"
     app.connect("builder-inited", drop_thebe)
+    app.connect("html-page-context", break_long_names)
     app.connect("html-page-context", add_buttons, priority=502)  # after the theme has made its list at 501
     app.connect("build-finished", copy_mathjax)
     app.connect("build-finished", copy_notebooks)
