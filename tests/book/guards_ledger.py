@@ -106,13 +106,22 @@ def faults_of_test(test: str, root: Path) -> list[str]:
 
 def signatures(folder: Path) -> dict[str, dict[str, str]]:
     """Arguments and fields of all public functions and classes, each with what its docstring says about it."""
-    found = {}
-    for file in sorted(folder.rglob("*.py")):
+    found, files = {}, sorted(folder.rglob("*.py"))
+    modules = [(file, ast.parse(file.read_text(encoding="utf-8")).body) for file in files]
+    exported = {name for file, body in modules if file.stem[0] != "_" for name in _exports(body)}
+    for file, body in modules:
         module = ".".join(file.relative_to(folder.parent).with_suffix("").parts)
-        for node in ast.parse(file.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+        for node in body:
+            named = isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+            if named and (file.stem[0] != "_" or node.name in exported):
                 found |= _signature(node, f"{module}.{node.name}")
     return found
+
+
+def _exports(body: list[ast.stmt]) -> list[str]:
+    """Names in the `__all__` of a module."""
+    lists = [node.value for node in body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"]
+    return [item.value for node in lists if isinstance(node, ast.List) for item in node.elts]
 
 
 def _signature(node: ast.AST, name: str) -> dict[str, dict[str, str]]:

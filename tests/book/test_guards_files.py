@@ -152,16 +152,17 @@ def test_the_paper_map_is_honest(tmp_path, cells, fault):
 def test_notation_and_package_agree(tmp_path):
     function = 'def f(prior, *, rng):\n    """F.\n\n    prior : array-like of shape (X,), optional\n    """\n'
     documented = 'class C:\n    """C.\n\n    utility : array of shape (M, X)\n    """\n\n    utility: int\n\n'
-    write(tmp_path, {"package/a.py": function, "package/b.py": documented + "    def g(self, pi): ...\n"})
+    write(tmp_path, {"package/a.py": function, "package/b.py": "from ._c import C\n__all__ = ['C']\n"})
+    write(tmp_path, {"package/_c.py": documented + "    def g(self, pi): ...\ndef h(t): ...\n"})
     known = guards_ledger.signatures(tmp_path / "package")
     assert known["package.a.f"] == {"prior": "array-like of shape (X,), optional", "rng": ""}
     head = "| symbol | meaning | name in code | shape |\n|---|---|---|---|\n"
     assert guards_ledger.notation_faults(page(f"{head}| $p$ | prior | `prior` | (X,) or (M, X) |"), known) == [
-        "package.b.C.g: argument `pi` is a symbol, not a name"
+        "package._c.C.g: argument `pi` is a symbol, not a name"
     ]
     wrong = page(f"{head}| $u$ | utility | `utility` | (X, A) |\n| $c$ | cost | `cost` | |")
     findings = guards_ledger.notation_faults(wrong, known)
-    assert "`utility` has shape (M, X) in package.b.C, which the table does not list" in findings
+    assert "`utility` has shape (M, X) in package._c.C, which the table does not list" in findings
     assert "`cost` is no argument or field of a public name" in findings
 
 
