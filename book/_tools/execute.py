@@ -30,13 +30,26 @@ def execute(path: Path) -> float:
 
 
 def stable(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """The notebook without metadata that changes from run to run or from machine to machine."""
+    """The notebook without what changes from run to run or from machine to machine."""
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = _merge_streams(cell.outputs)
     notebook.metadata.pop("widgets", None)
     notebook.metadata["kernelspec"] = KERNEL
     notebook.metadata["language_info"] = {"name": "python"}
     return notebook
+
+
+def _merge_streams(outputs: list) -> list:
+    """Outputs in which neighbouring pieces of one stream are one: where the kernel cuts it depends on its speed."""
+    merged = []
+    for output in outputs:
+        if merged and output.output_type == "stream" and output.name == merged[-1].get("name"):
+            merged[-1].text += output.text
+        else:
+            merged.append(output)
+    return merged
 
 
 def main(names: list[str]) -> None:
