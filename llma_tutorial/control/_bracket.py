@@ -17,6 +17,7 @@ from llma_tutorial.control._tree import BeliefTree
 START_CELLS = 64
 MAX_POINTS = 12_000
 MAX_ROUNDS = 60
+CUTS = (0.05, 0.95)  # no cut is closer to the end of an edge
 BACKUPS = 8  # Bellman backups of the upper side in each round
 TIE = 1e-12  # relative to the largest cost: stopping and continuing cost the same
 
@@ -113,7 +114,8 @@ class Solution:
             for bound in bounds
         )
         stop = self.problem.stopping_cost(beliefs)
-        return np.where(stop <= low, "stop", np.where(high < stop, "continue", "undecided"))
+        tie = TIE * np.abs(self.problem.cost_range).max()
+        return np.where(stop <= low + tie, "stop", np.where(high < stop - tie, "continue", "undecided"))
 
 
 def solve(problem: StoppingProblem, *, tolerance: float = 1e-4) -> Solution:
@@ -157,7 +159,8 @@ def solve(problem: StoppingProblem, *, tolerance: float = 1e-4) -> Solution:
         )
     tree = BeliefTree(problem.n_states)
     while len(tree.leaves()) < START_CELLS:
-        tree.split(tree.leaves(), tree.longest_edges(tree.leaves()))
+        leaves = tree.leaves()
+        tree.split(leaves, tree.longest_edges(leaves), np.full(len(leaves), 0.5))
     stopping = np.zeros(len(tree.points), dtype=bool)
     plans = problem.stop_cost.T[problem.stop_action(tree.points)]
     for iterations in range(1, MAX_ROUNDS + 1):
@@ -170,11 +173,13 @@ def solve(problem: StoppingProblem, *, tolerance: float = 1e-4) -> Solution:
         if width <= tolerance:
             return Solution(problem, width, iterations, tree, lower, plans)
         local = bound - np.einsum("ckk->ck", gaps).mean(axis=1)  # what interpolation adds in the cell itself
-        wide = (local > min(tolerance / 4, local.max() / 2)) & (local > 0)
+        worst = local.max()
+        wide = (local > min(max(tolerance / 2, worst / 8), worst / 2)) & (local > 0)
         if len(tree.points) + wide.sum() > MAX_POINTS:
             break
         size = len(tree.points)
-        tree.split(tree.leaves()[wide], _widest_edges(tree, gaps[wide]))
+        cells = tree.leaves()[wide]
+        tree.split(cells, *_widest_cuts(tree, cells, gaps[wide]))
         new, (one, two) = tree.points[size:], tree.parents[size:].T
         choices = np.stack([plans[one], plans[two], problem.stop_cost.T[problem.stop_action(new)]], axis=1)
         cheapest = np.einsum("nkx,nx->nk", choices, new).argmin(axis=1)
@@ -281,8 +286,14 @@ def _corner_gaps(tree: BeliefTree, lower: np.ndarray, plans: np.ndarray) -> np.n
     return plans[corners] @ tree.points[corners].swapaxes(1, 2) - lower[corners][:, None, :]
 
 
-def _widest_edges(tree: BeliefTree, gaps: np.ndarray) -> np.ndarray:
-    """Edge (cells, 2) of each cell whose midpoint has the widest bracket between the plans of its two ends."""
-    i, j = tree.pairs.T
-    at_middle = np.minimum(gaps[:, i, i] + gaps[:, i, j], gaps[:, j, i] + gaps[:, j, j])
-    return tree.pairs[at_middle.argmax(axis=1)]
+def _widest_cuts(tree: BeliefTree, cells: np.ndarray, gaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Edge (cells, 2) of each cell with the widest bracket where the plans of its ends cross, and that place on it."""
+    row = np.arange(len(cells))[:, None]
+    i, j = np.broadcast_to(tree.pairs.T[:, None], (2, len(cells), len(tree.pairs)))
+    turned = tree.corners[cells[:, None], i] > tree.corners[cells[:, None], j]  # neighbours must cut at the same point
+    i, j = np.where(turned, j, i), np.where(turned, i, j)
+    at_first, at_second = gaps[row, j, i] - gaps[row, i, i], gaps[row, i, j] - gaps[row, j, j]
+    total = at_first + at_second
+    share = np.clip(np.divide(at_first, total, out=np.full_like(total, 0.5), where=total > 0), *CUTS)
+    widest = (gaps[row, i, i] + share * (gaps[row, i, j] - gaps[row, i, i])).argmax(axis=1)[:, None]
+    return np.hstack([i[row, widest], j[row, widest]]), share[row, widest][:, 0]

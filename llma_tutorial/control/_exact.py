@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -63,7 +64,11 @@ class LocalSolution:
 
     def policy(self, beliefs: np.ndarray) -> np.ndarray:
         """Whether to stop: what is optimal at the nearest reachable belief."""
-        return self.stops[cKDTree(self.beliefs).query(beliefs)[1]]
+        return self.stops[self._nearest.query(beliefs)[1]]
+
+    @cached_property
+    def _nearest(self) -> cKDTree:
+        return cKDTree(self.beliefs)
 
 
 def _merge(problem: StoppingProblem, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -75,7 +75,7 @@ def check_structure(problem: StoppingProblem, solution: Solution | None = None) 
     ----------
     problem : StoppingProblem
     solution : Solution, optional
-        Solved with ``solve(problem)`` if omitted.
+        Solved if omitted: to 1e-4 with two states, to 5e-4 of the largest cost of a policy with more.
 
     Returns
     -------
@@ -103,7 +103,9 @@ def check_structure(problem: StoppingProblem, solution: Solution | None = None) 
     computed policy monotone   yes
     switches on a line         at most 1
     """
-    solution = solve(problem) if solution is None else solution
+    if solution is None:
+        scale = np.abs(problem.cost_range).max()
+        solution = solve(problem, tolerance=1e-4 if problem.n_states == 2 or scale == 0 else 5e-4 * scale)
     failures, difference = {}, None
     if problem.stop_cost.shape[1] > 1:
         failures["one_stop_action"] = f"{problem.stop_cost.shape[1]} final actions"
@@ -186,6 +188,8 @@ def switching_curve(solution: Solution, *, vertex: int, n_lines: int = 41) -> tu
         if change.size:
             low[line], high[line] = shares[line, decided[change[0] : change[0] + 2]]
     switching = np.flatnonzero(switches)
+    if not switching.size:
+        return curve, switches
     low, high = low[switching], high[switching]
     before = words(switching, low)
     for _ in range(30):
@@ -232,10 +236,11 @@ def in_likelihood_order(observation_matrix: np.ndarray) -> np.ndarray:
 
 def worst_minor(matrix: np.ndarray) -> tuple | None:
     """(minor, row, row, column, column) of the most negative 2 x 2 minor, or None if the matrix is TP2."""
-    rows, columns = (np.array(list(itertools.combinations(range(length), 2))).T for length in matrix.shape)
+    pairs = [list(itertools.combinations(range(length), 2)) for length in matrix.shape]
+    rows, columns = (np.array(pair, dtype=int).reshape(-1, 2).T for pair in pairs)
     top, bottom = matrix[rows[0]], matrix[rows[1]]
     minors = top[:, columns[0]] * bottom[:, columns[1]] - top[:, columns[1]] * bottom[:, columns[0]]
-    r, c = np.unravel_index(minors.argmin(), minors.shape)
-    if minors[r, c] >= -MINOR:
+    if not minors.size or minors.min() >= -MINOR:
         return None
+    r, c = np.unravel_index(minors.argmin(), minors.shape)
     return float(minors[r, c]), int(rows[0, r]), int(rows[1, r]), int(columns[0, c]), int(columns[1, c])

@@ -1,9 +1,9 @@
 """A tree of simplices over the beliefs: every belief is a convex combination of the corners of one small cell.
 
-The root is the whole simplex. A cell is cut at the midpoint m of one of its edges (i, j); in one half m takes the place
-of j, in the other that of i. A belief with weights w_i >= w_j lies in the half that keeps i, with new weights
-w_i - w_j on i and 2 w_j on m, and likewise the other way round: finding a belief's cell needs no division, in any
-number of states. Cells shrink where they are cut, so points crowd wherever they are needed, near a vertex too.
+The root is the whole simplex. A cell is cut at a point m = (1 - s) v_i + s v_j of one of its edges; in one part m takes
+the place of j, in the other that of i. A belief whose weights satisfy s w_i >= (1 - s) w_j lies in the part that keeps
+i, with weight w_j / s on m; the other way round it lies in the part that keeps j, with weight w_i / (1 - s) on m. So a
+belief's cell and weights are found in any number of states, and points crowd wherever cuts are made, near a vertex too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class BeliefTree:
     Examples
     --------
     >>> tree = BeliefTree(2)
-    >>> tree.split(tree.leaves(), np.array([[0, 1]]))
+    >>> tree.split(tree.leaves(), np.array([[0, 1]]), np.array([0.5]))
     >>> corners, weights = tree.locate(np.array([[0.25, 0.75]]))
     >>> tree.points[corners[0]], weights[0]
     (array([[0.5, 0.5],
@@ -28,53 +28,57 @@ class BeliefTree:
 
     def __init__(self, n_states: int) -> None:
         self.points = np.eye(n_states)
-        self.parents = np.arange(n_states)[:, None].repeat(2, axis=1)  # the two points that each point halves
+        self.parents = np.arange(n_states)[:, None].repeat(2, axis=1)  # the two points between which each point lies
         self.corners = np.arange(n_states)[None]  # (cells, X), indices of points
         self.pairs = np.array(list(itertools.combinations(range(n_states), 2)))
-        self._cut = np.full((1, 2), -1)  # positions of the edge at which a cell was cut, -1 for a leaf
-        self._half = np.full(1, -1)  # the half that keeps the first end of that edge; the other one comes next
+        self._edge = np.full((1, 2), -1)  # positions of the two ends of the edge at which a cell was cut
+        self._share = np.full(1, 0.5)
+        self._part = np.full(1, -1)  # the part that keeps the first end, -1 for a leaf; the other part comes next
 
     def leaves(self) -> np.ndarray:
         """Cells that have not been cut."""
-        return np.flatnonzero(self._half < 0)
+        return np.flatnonzero(self._part < 0)
 
     def longest_edges(self, cells: np.ndarray) -> np.ndarray:
         """Positions (cells, 2) of the two ends of the longest edge of each cell."""
         ends = self.points[self.corners[cells]][:, self.pairs]
         return self.pairs[((ends[:, :, 0] - ends[:, :, 1]) ** 2).sum(axis=2).argmax(axis=1)]
 
-    def split(self, cells: np.ndarray, edges: np.ndarray) -> None:
-        """Cut each of the leaves `cells` at the midpoint of the edge between two of its corner positions."""
+    def split(self, cells: np.ndarray, edges: np.ndarray, shares: np.ndarray) -> None:
+        """Cut the leaves `cells` at the edges between two of their corner positions, `shares` of the way along."""
         row = np.arange(len(cells))
         old = self.corners[cells]
-        ends = np.sort(np.stack([old[row, edges[:, 0]], old[row, edges[:, 1]]], axis=1), axis=1)
-        candidates = np.vstack([self.points, self.points[ends].mean(axis=1)])
-        _, first, copy_of = np.unique(candidates, axis=0, return_index=True, return_inverse=True)
-        kept = np.sort(first)  # the old points, then each new one once
-        middle = np.searchsorted(kept, first[copy_of.reshape(-1)[len(self.points) :]])
+        first, second = old[row, edges[:, 0]], old[row, edges[:, 1]]
+        weight = shares[:, None]
+        candidates = np.vstack([self.points, (1 - weight) * self.points[first] + weight * self.points[second]])
+        _, once, copy_of = np.unique(candidates, axis=0, return_index=True, return_inverse=True)
+        kept = np.sort(once)  # the old points, then each new one once
+        middle = np.searchsorted(kept, once[copy_of.reshape(-1)[len(self.points) :]])
         new = kept[len(self.points) :] - len(self.points)
         self.points = candidates[kept]
-        self.parents = np.vstack([self.parents, ends[new]])
-        halves = np.stack([old, old], axis=1)
-        halves[row, 0, edges[:, 1]] = middle
-        halves[row, 1, edges[:, 0]] = middle
-        self._cut[cells] = edges
-        self._half[cells] = len(self.corners) + 2 * row
-        self.corners = np.vstack([self.corners, halves.reshape(-1, old.shape[1])])
-        self._cut = np.vstack([self._cut, np.full((2 * len(cells), 2), -1)])
-        self._half = np.concatenate([self._half, np.full(2 * len(cells), -1)])
+        self.parents = np.vstack([self.parents, np.stack([first, second], axis=1)[new]])
+        parts = np.stack([old, old], axis=1)
+        parts[row, 0, edges[:, 1]] = middle
+        parts[row, 1, edges[:, 0]] = middle
+        self._edge[cells], self._share[cells] = edges, shares
+        self._part[cells] = len(self.corners) + 2 * row
+        self.corners = np.vstack([self.corners, parts.reshape(-1, old.shape[1])])
+        self._edge = np.vstack([self._edge, np.full((2 * len(cells), 2), -1)])
+        self._share = np.concatenate([self._share, np.full(2 * len(cells), 0.5)])
+        self._part = np.concatenate([self._part, np.full(2 * len(cells), -1)])
 
     def locate(self, beliefs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Corners (n, X) of the leaf around each of n beliefs, as indices of points, and the weights on them."""
         weights = np.array(beliefs, dtype=float)
         cell = np.zeros(len(weights), dtype=np.int64)
         moving = np.arange(len(weights))
-        while (moving := moving[self._half[cell[moving]] >= 0]).size:
+        while (moving := moving[self._part[cell[moving]] >= 0]).size:
             here = cell[moving]
-            i, j = self._cut[here].T
+            (i, j), share = self._edge[here].T, self._share[here]
             w_i, w_j = weights[moving, i], weights[moving, j]
-            second = w_j > w_i
-            weights[moving, i] = np.where(second, 2 * w_i, w_i - w_j)
-            weights[moving, j] = np.where(second, w_j - w_i, 2 * w_j)
-            cell[moving] = self._half[here] + second
-        return self.corners[cell], weights
+            beyond = (1 - share) * w_j > share * w_i
+            on_cut = np.where(beyond, w_i / (1 - share), w_j / share)
+            weights[moving, i] = np.where(beyond, on_cut, w_i + w_j - on_cut)
+            weights[moving, j] = np.where(beyond, w_i + w_j - on_cut, on_cut)
+            cell[moving] = self._part[here] + beyond
+        return self.corners[cell], np.maximum(weights, 0)
