@@ -26,7 +26,8 @@ def main(folder: Path) -> int:
         for what, value, unit, limit in rows(path):
             over += value > limit
             mark = "  OVER" if value > limit else ""
-            print(f"{what:<66} {value:>10.3g} {limit:>10.3g} {unit}{mark}", flush=True)
+            shown = "none" if limit == float("inf") else f"{limit:.3g}"
+            print(f"{what:<66} {value:>10.3g} {shown:>10} {unit}{mark}", flush=True)
     if over:
         print(f"Every measurement must stay within its limit. Got {over} over it.")
     return int(over > 0)
