@@ -28,8 +28,8 @@ from numpy.typing import ArrayLike
 
 STRICT, REFUSED = "strict", "refused"
 
-_STRING = r'"(?:[^"\\]|\\.)*"'
-_FENCE = re.compile(r"\A\s*```[a-zA-Z]*\s*\n(.*)\n\s*```\s*\Z", re.DOTALL)
+# A string that is never closed runs to the end: searching on from its inside would take quadratic time.
+_STRING = r'"(?:[^"\\]|\\.?)*+(?:"|\Z)'
 _BRACE = re.compile(rf"{_STRING}|[{{}}]", re.DOTALL)
 _SINGLE = re.compile(rf"{_STRING}|'([^'\"\\]*)'", re.DOTALL)
 _COMMA = re.compile(rf"{_STRING}|,(?=\s*}})", re.DOTALL)
@@ -38,7 +38,9 @@ _QUOTED = re.compile(r'(?<=:)(\s*)"(true|false)"', re.IGNORECASE)
 
 
 def _without_fence(text: str) -> str:
-    return _FENCE.sub(r"\1", text)
+    lines = text.strip().split("\n")
+    fenced = len(lines) > 2 and lines[0].startswith("```") and lines[-1].strip() == "```"
+    return "\n".join(lines[1:-1]) if fenced else text
 
 
 def _object_alone(text: str) -> str:

@@ -194,6 +194,14 @@ def test_no_rule_touches_the_inside_of_a_string():
     assert parse_answer(f"Well: {json.dumps({question: True})[:-1]},}}", [question]).values == (True,)
 
 
+@pytest.mark.parametrize("start", ["", "```", "{", '{"'])
+@pytest.mark.parametrize(
+    "piece", ['\\"', "{", '{"a":', "'", "\n", ",", ", ", " ", "{}", '"', "\\", "True", '"true"', "```\n"]
+)
+def test_long_answers_take_linear_time(start, piece):
+    check(start + piece * 50_000)  # with backtracking, minutes
+
+
 def test_counts_by_state():
     texts = [RIGHT, "Sure: " + RIGHT, "no", RIGHT.replace("true", "True"), None]
     answers = parse_answers(texts, QUESTIONS, [2, 2, 2, 0, 0])
