@@ -12,10 +12,7 @@ A cascade on action a has begun when every signal leads to a; then R_a = 1 and, 
 never moves again. `assumed_prior` and `assumed_observation_matrix` are what the agents believe when that differs from
 the truth.
 
-Algorithms. `exact_law` carries the joint law of (state, public belief) forward and merges equal beliefs. For a fixed
-state updates commute, so a belief is keyed by how often each factor R was applied: whole numbers, never rounded
-floats. It stops when no probability is left outside cascades; what had to be dropped is returned as `dropped_mass`.
-`simulate` walks many runs over the same set of beliefs at once.
+`exact_law` (in `exact.py`) computes what happens with which probability, `simulate` (in `simulation.py`) draws it.
 
 Sources: Bikhchandani, Hirshleifer & Welch (1992); Smith & Sorensen (2000); Krishnamurthy, Partially Observed Markov
 Decision Processes. Chapters: `many-agents/social-learning`, `many-agents/cascades`.
@@ -33,9 +30,8 @@ from numpy.typing import ArrayLike
 from llma_tutorial import _validate
 from llma_tutorial.beliefs import TIE_BREAKS
 from llma_tutorial.many_agents._public_beliefs import PublicBeliefs
+from llma_tutorial.many_agents.exact import ExactLaw, exact_law
 from llma_tutorial.many_agents.simulation import Simulation, simulate
-
-NEGLIGIBLE = 1e-18  # beliefs less likely than this are dropped, and counted in `dropped_mass`
 
 __all__ = [
     "CascadeRegion",
@@ -203,130 +199,6 @@ def _interval(region: CascadeRegion) -> tuple[float, float] | None:
         return low, high
     members = [p for p in (low, high) if region.contains([1 - p, p])]  # ties all through: certainty at most
     return (members[0], members[-1]) if members else None
-
-
-@dataclass(frozen=True, eq=False)
-class ExactLaw:
-    """What happens with which probability, exactly, made by `exact_law`.
-
-    Attributes
-    ----------
-    cascade_probability : numpy.ndarray of shape (n_agents,)
-        Probability that agent k is in a cascade: its signal cannot change its action.
-    correct_action_probability : numpy.ndarray of shape (n_agents,)
-        Probability that agent k takes an action that is best in the true state.
-    correct_cascade_probability : float
-        Probability that a cascade begins within the horizon, on an action that is best in the state of that moment.
-    expected_onset : float
-        Expected index of the first agent in a cascade, cut at the horizon: E[min(onset, n_agents)].
-    undecided_mass : float
-        Probability that no agent of the horizon is in a cascade.
-    dropped_mass : float
-        Probability of the beliefs that were dropped. Each probability above is too small by at most this much.
-    n_beliefs : int
-        The largest number of distinct beliefs held at one time.
-    """
-
-    cascade_probability: np.ndarray
-    correct_action_probability: np.ndarray
-    correct_cascade_probability: float
-    expected_onset: float
-    undecided_mass: float
-    dropped_mass: float
-    n_beliefs: int
-
-
-def exact_law(society: SocialLearning, n_agents: int, max_beliefs: int = 100_000, tolerance: float = 1e-6) -> ExactLaw:
-    """Probabilities of cascades and of correct actions, agent by agent, without simulation.
-
-    Parameters
-    ----------
-    society : SocialLearning
-    n_agents : int
-        Horizon: agents 0..n_agents-1.
-    max_beliefs : int
-        At most this many distinct public beliefs are carried; the least likely are dropped first.
-    tolerance : float
-        Largest probability that may be dropped.
-
-    Returns
-    -------
-    ExactLaw
-
-    Raises
-    ------
-    ValueError
-        If more than `tolerance` would have to be dropped, or agents meet evidence that they hold impossible.
-
-    Notes
-    -----
-    Explained in the chapter `many-agents/cascades`, beside the simulation of the same society.
-
-    Examples
-    --------
-    >>> society = SocialLearning([[0.7, 0.3], [0.3, 0.7]], [[1, 0], [0, 1]], [0.5, 0.5])
-    >>> exact_law(society, 5).cascade_probability.round(4).tolist()
-    [0.0, 0.0, 0.58, 0.58, 0.8236]
-    """
-    n_agents = _validate.integer("n_agents", n_agents, 1)
-    max_beliefs = _validate.integer("max_beliefs", max_beliefs, 1)
-    tolerance = _validate.number("tolerance", tolerance, 0, 1)
-    beliefs, correct, fixed = PublicBeliefs(society), society.correct, society.transition_matrix is None
-    front = beliefs.start()
-    fresh, entered = (
-        society.prior[None],
-        np.zeros_like(society.prior)[None],
-    )  # joint law of (belief, state): before, after onset
-    herded = np.zeros(correct.shape)  # for a fixed state: mass that rests in a cascade, by state and action
-    cascade, right, undecided = np.zeros((3, n_agents))
-    correct_onset, dropped, most = 0.0, 0.0, 1
-    for k in range(n_agents):
-        fresh, entered = beliefs.move(fresh), beliefs.move(entered)
-        choices = beliefs.choices(beliefs.move(front.beliefs))
-        choices.refuse_impossible((fresh + entered) @ society.observation_matrix > NEGLIGIBLE)
-        begun = choices.cascade >= 0
-        best = correct[:, choices.cascade[begun]].T
-        correct_onset += (fresh[begun] * best).sum()
-        if fixed:
-            np.add.at(herded.T, choices.cascade[begun], fresh[begun])
-        else:
-            entered = entered + fresh * begun[:, None]
-        fresh = fresh * ~begun[:, None]
-        cascade[k] = herded.sum() + entered[begun].sum()
-        undecided[k] = fresh.sum()
-        taken = choices.action_law(society.observation_matrix)  # P(a | x, belief), (n, X, A)
-        right[k] = herded[correct].sum() + np.einsum("nx,nxa,xa->", fresh + entered, taken, correct)
-        if k + 1 == n_agents:
-            break
-        children = [np.einsum("nx,nxa->nax", part, taken).reshape(-1, part.shape[1]) for part in (fresh, entered)]
-        mass = sum(children).sum(axis=1)
-        alive = _heaviest(mass, max_beliefs)
-        dropped += mass.sum() - mass[alive].sum()
-        if dropped > tolerance:
-            raise ValueError(
-                f"`max_beliefs` must be large enough to drop less than `tolerance` = {tolerance:g}. Got {max_beliefs}: "
-                f"{dropped:.3g} was dropped by agent {k}. Raise `max_beliefs` or `tolerance`, or use `simulate`."
-            )
-        if alive.size == 0:
-            cascade[k + 1 :], right[k + 1 :] = cascade[k], right[k]
-            break
-        front, position = beliefs.step(front, choices, *np.divmod(alive, correct.shape[1]))
-        fresh, entered = (_gather(part[alive], position, len(front.beliefs)) for part in children)
-        most = max(most, len(front.beliefs))
-    onset = float(undecided.sum())
-    return ExactLaw(cascade, right, float(correct_onset), onset, float(undecided[-1]), float(dropped), most)
-
-
-def _heaviest(mass: np.ndarray, most: int) -> np.ndarray:
-    """Indices of the entries worth keeping: not negligible, and at most `most` of them."""
-    alive = np.flatnonzero(mass > NEGLIGIBLE)
-    return alive if alive.size <= most else np.sort(alive[np.argsort(-mass[alive], kind="stable")[:most]])
-
-
-def _gather(mass: np.ndarray, position: np.ndarray, n_rows: int) -> np.ndarray:
-    total = np.zeros((n_rows, mass.shape[1]))
-    np.add.at(total, position, mass)
-    return total
 
 
 def repeated_observations(observation_matrix: ArrayLike, n_observations: int) -> np.ndarray:
