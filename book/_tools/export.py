@@ -287,12 +287,13 @@ def _cite(key, parentheses):
     if key not in references():
         raise ValueError(f"A citation must be in book/references.bib. Got {key!r}.")
     entry = references()[key]
-    names = [" ".join((*person.prelast_names, *person.last_names)) for person in entry.persons["author"]]
+    people = entry.persons["author"]
+    names = [" ".join(map(str, (*person.rich_prelast_names, *person.rich_last_names))) for person in people]
     authors = " and ".join(names) if len(names) < 3 else f"{names[0]} et al."
     year = entry.fields["year"]
     words = f"{authors} ({year})" if parentheses else f"{authors}, {year}"
     address = f"https://doi.org/{entry.fields['doi']}" if "doi" in entry.fields else entry.fields.get("url")
-    return re.sub(r"[{}]", "", f"[{words}]({address})" if address else words)
+    return f"[{words}]({address})" if address else words
 
 
 # --- notebooks ------------------------------------------------------------------------------------------------------

@@ -141,6 +141,12 @@ def test_solution_with_code_keeps_its_cells(book):
     assert copy.cells[2].metadata["jupyter"]["source_hidden"]
 
 
+def test_accents_of_authors():
+    text = export.plain("{cite:t}`smith2000`, {cite:p}`matejka2015`", export.ROOT / "book/page.ipynb", export.Labels())
+    assert text.startswith("[Smith and Sørensen (2000)]")
+    assert "([Matějka and McKay, 2015]" in text
+
+
 def test_citations():
     labels = export.Labels()
     path = export.ROOT / "book/page.ipynb"
