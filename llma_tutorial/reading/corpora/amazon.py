@@ -99,7 +99,7 @@ def amazon_reviews(
     good_from = _validate.number("good_from", good_from, 1, 5)
     if path is None:
         file = f"raw/review_categories/{category}.jsonl"
-        path = _files.from_hub(REPOSITORY, file, "about half a kilobyte a review, 1 GB for Appliances")
+        path = _files.from_hub(REPOSITORY, file, "about half a kilobyte a review, so roughly 1 GB for Appliances")
     path = Path(path)
     if products is not None:
         products = {product: _validate.integer("products", state, 0) for product, state in products.items()}

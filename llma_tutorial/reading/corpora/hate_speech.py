@@ -29,7 +29,7 @@ ABOUT = About(
     citation="Sachdeva et al. (2022), The Measuring Hate Speech Corpus, NLPerspectives; Kennedy et al. (2020), "
     "arXiv 2009.10277",
 )
-HUB = ("ucberkeley-dlab/measuring-hate-speech", "measuring-hate-speech.parquet", "about 15 MB")
+HUB = ("ucberkeley-dlab/measuring-hate-speech", "measuring-hate-speech.parquet", "some tens of MB")
 
 
 def measuring_hate_speech(
