@@ -155,3 +155,59 @@ def intervals(
 def panels(columns: int = 1, rows: int = 1, *, height: float = 3.6, width: float = 7.2, **keywords) -> tuple:
     """A new figure with the given panels, as `(figure, axes)`; shared axes and ratios pass to `plt.subplots`."""
     return plt.subplots(rows, columns, figsize=(width, height * rows), **keywords)
+
+
+def stopping_bands(ax: Axes, line: np.ndarray, words: np.ndarray) -> None:
+    """Shade where a policy on a line of beliefs says "stop"; `line` is on the x axis."""
+    stops = np.concatenate([[False], words == "stop", [False]])
+    starts, ends = np.flatnonzero(stops[1:] & ~stops[:-1]), np.flatnonzero(stops[:-1] & ~stops[1:]) - 1
+    for index, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        ax.axvspan(line[start], line[end], color="0.5", alpha=0.18, lw=0, label="stop" if index == 0 else None)
+
+
+def stopping_value(
+    ax: Axes, line: np.ndarray, stop_costs: np.ndarray, value: np.ndarray, words: np.ndarray, *, actions: Sequence[str]
+) -> None:
+    """Optimal cost over the belief in state 1, the cost (n, A) of each final action, and where stopping is optimal."""
+    stopping_bands(ax, line, words)
+    for index, name in enumerate(actions):
+        ax.plot(line, stop_costs[:, index], color=PALETTE[index + 1], ls=LINES[index + 1], lw=1.4, label=name)
+    ax.plot(line, value, color=PALETTE[0], lw=2.4, label="optimal cost")
+    ax.set(xlabel="belief in state 1", ylabel="expected cost", xlim=(0, 1), ylim=(0, 1.25 * value.max()))
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def belief_paths(ax: Axes, beliefs: Sequence[np.ndarray], states: np.ndarray, thresholds: np.ndarray) -> None:
+    """Runs that stop: belief in state 1 step by step, one marker where each stops, the thresholds as lines."""
+    for threshold in thresholds:
+        ax.axhline(threshold, color="0.4", lw=1, ls=(0, (4, 3)))
+    for path, state in zip(beliefs, states, strict=True):
+        ax.plot(path, color=PALETTE[state], ls=LINES[state], lw=1.1, alpha=0.8)
+        ax.plot(len(path) - 1, path[-1], MARKERS[state], color=PALETTE[state], mec="white", ms=7)
+    for state in np.unique(states):
+        ax.plot([], [], MARKERS[state], color=PALETTE[state], ls=LINES[state], label=f"true state {state}")
+    ax.set(xlabel="observations bought", ylabel="belief in state 1", ylim=(0, 1))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def simplex_policy(
+    ax: Axes, beliefs: np.ndarray, words: np.ndarray, curve: np.ndarray | None = None, *, names: Sequence[str]
+) -> None:
+    """Policy of a three-state problem on the triangle of beliefs: filled squares stop, open circles continue."""
+    corners = np.array([[0, 0], [0.5, np.sqrt(0.75)], [1, 0]])
+    ax.plot(*np.vstack([corners, corners[:1]]).T, color="0.3", lw=1)
+    styles = {"stop": ("s", PALETTE[0], PALETTE[0]), "continue": ("o", "white", PALETTE[1]),
+              "undecided": ("x", "0.5", "0.5")}  # fmt: skip
+    for word, (marker, face, edge) in styles.items():
+        if (words == word).any():
+            ax.plot(*(beliefs[words == word] @ corners).T, marker, mfc=face, mec=edge, ms=5, label=word)
+    if curve is not None:
+        ax.plot(*(curve[~np.isnan(curve[:, 0])] @ corners).T, color="black", lw=2.2, label="switching curve")
+    for corner, name, side in zip(corners, names, ("right", "center", "left"), strict=True):
+        low = corner[1] == 0
+        ax.text(corner[0], corner[1] + (-0.03 if low else 0.03), name, ha="center" if low else side,
+                va="top" if low else "bottom", fontsize="small")  # fmt: skip
+    ax.set_aspect("equal")
+    ax.set_xlim(-0.12, 1.12)
+    ax.axis("off")

@@ -127,6 +127,10 @@ def test_tp2_and_monotone_cost_give_a_monotone_policy(tilts, costs, stop, fallin
     assert structure.policy_monotone
     assert structure.switches.max() <= 1
     assert switching_curve(solution, vertex=0)[1].max() <= 1
+    beliefs = belief_lattice(3, 12)
+    gain = [bound - beliefs @ stop for bound in solution.value(beliefs)]
+    above = mlr_order(beliefs, beliefs) if falling else mlr_order(beliefs, beliefs).T
+    assert (gain[0][:, None] <= gain[1] + 1e-9)[above].all()
 
 
 def test_monotone_difference_of_costs_is_not_enough():
@@ -139,6 +143,18 @@ def test_monotone_difference_of_costs_is_not_enough():
     assert "[4.0, -4.0, 6.0] neither rises nor falls" in structure.failures["cost_monotone"]
     assert solve(ENDS, tolerance=0.1).policy(np.eye(3)).tolist() == ["stop", "continue", "stop"]
     assert not structure.policy_monotone
+
+
+def test_observation_matrix_that_is_not_tp2():
+    """Counter-instance: d falls and P = I, yet a larger belief costs more; the policy stays monotone all the same."""
+    problem = StoppingProblem([[0.9, 0.1], [0.1, 0.9], [0.9, 0.1]], [3, -5, -5], [0, 0, 0], 0.9)
+    solution = solve(problem, tolerance=0.05)
+    structure = check_structure(problem, solution)
+    assert set(structure.failures) == {"observation_tp2"}
+    larger, smaller = [5 / 12, 5 / 12, 1 / 6], [1 / 2, 1 / 2, 0]
+    assert mlr_dominates(larger, smaller)
+    assert solution.value(larger)[0] > solution.value(smaller)[1] + 1
+    assert structure.policy_monotone
 
 
 @settings(derandomize=True, deadline=None, max_examples=15)
