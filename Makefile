@@ -11,6 +11,7 @@ INSTALLED := .venv/installed
 PACKAGE := $(shell find llma_tutorial book/_results -name '*.py' -o -name '*.json' -o -name '*.csv' 2>/dev/null | grep -v __pycache__)
 PAGES := $(shell find book -path '*/.*' -prune -o \( -name '*.ipynb' -o -name '*.md' -o -name '*.bib' \) -print) \
          $(wildcard book/_static/* book/_tools/*.py) _config.yml _toc.yml
+NOTEBOOKS := $(filter %.ipynb,$(PAGES))
 BUILD := jupyter-book build --warningiserror --nitpick --keep-going .
 
 .DELETE_ON_ERROR:
@@ -44,6 +45,8 @@ bench: $(INSTALLED)  ## measure run times against their limits
 lint: $(INSTALLED)  ## style and dead code
 	ruff check llma_tutorial tests book/_tools book/_results
 	ruff format --check llma_tutorial tests book/_tools book/_results
+	ruff check --line-length 88 $(NOTEBOOKS)
+	ruff format --check --line-length 88 $(NOTEBOOKS)
 
 clean:  ## remove what was built, keep what was installed
 	rm -rf _build
