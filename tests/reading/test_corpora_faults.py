@@ -335,7 +335,11 @@ def test_arguments():
 # --- The hub --------------------------------------------------------------------------------------------------------
 
 HUB = {
-    "measuring_hate_speech": ("ucberkeley-dlab/measuring-hate-speech", ["measuring-hate-speech.parquet"], "15 MB"),
+    "measuring_hate_speech": (
+        "ucberkeley-dlab/measuring-hate-speech",
+        ["measuring-hate-speech.parquet"],
+        "some tens of MB",
+    ),
     "civil_comments": (
         "google/civil_comments",
         ["data/train-00000-of-00002.parquet", "data/train-00001-of-00002.parquet"],
