@@ -1,4 +1,4 @@
-"""Reading: from text to a low-dimensional observation (the book"s part of the same name)."""
+"""Reading: from text to a low-dimensional observation (the book's part of the same name)."""
 
 from importlib import import_module
 from types import ModuleType

@@ -114,6 +114,7 @@ def solution_faults(items: list, place: str, label: str, needs_code: bool) -> li
     cells = [item for item in rest[:end] if not isinstance(item, Directive)]
     if needs_code and not cells:
         found.append(f"{place}: solution of {label} has no code cell")
-    if any(not cell.metadata.get("jupyter", {}).get("source_hidden") for cell in cells):
-        found.append(f"{place}: a cell in the solution of {label} shows its source in JupyterLab")
+    folds = [cell.metadata.get("jupyter", {}) for cell in cells]
+    if not all(fold.get("source_hidden") and fold.get("outputs_hidden") for fold in folds):
+        found.append(f"{place}: a cell in the solution of {label} is not folded in JupyterLab")
     return found

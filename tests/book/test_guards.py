@@ -175,6 +175,7 @@ def test_unseeded_package_code_is_found(source, fault):
 OPENING = "# Herds\n\n**What you will learn**: why.\n\n**Prerequisites**: none. **Minutes**: 30"
 CHECK = {"tags": ("hide-cell",)}
 HINT = ":::{admonition} Hint\n:class: dropdown\nCount.\n:::"
+FOLDED = {"source_hidden": True, "outputs_hidden": True}
 OPEN_HINT = HINT.replace("dropdown", "tip")
 
 
@@ -184,7 +185,7 @@ def exercise(title, label, hint=HINT):
 
 def solution(label, *cells):
     start = f":::{{solution-start}} {label}\n:class: dropdown\n:::"
-    return [text(start), *(cells or [code("run()", jupyter={"source_hidden": True})]), text(":::{solution-end}\n:::")]
+    return [text(start), *(cells or [code("run()", jupyter=FOLDED)]), text(":::{solution-end}\n:::")]
 
 
 def exercises():
@@ -223,7 +224,8 @@ CHAPTER_FAULTS = [
     (guards_chapter.exercise_faults, {"c8": text(":::{solution-start} ex-0\n:::")}, "not folded"),
     (guards_chapter.exercise_faults, {"c-2": text("")}, "ex-4 does not end"),
     (guards_chapter.exercise_faults, {"c-3": text("Run it.")}, "ex-4 has no code cell"),
-    (guards_chapter.exercise_faults, {"c-3": code("run()")}, "ex-4 shows its source"),
+    (guards_chapter.exercise_faults, {"c-3": code("run()")}, "ex-4 is not folded in JupyterLab"),
+    (guards_chapter.exercise_faults, {"c-3": code("run()", jupyter={"source_hidden": True})}, "ex-4 is not folded"),
     (guards_chapter.exercise_faults, {"c-5": text(exercise("By hand: e", "ex-4"))}, 'no exercise "By experiment:'),
 ]  # fmt: skip
 
