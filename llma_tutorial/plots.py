@@ -173,7 +173,7 @@ def stopping_value(
     for index, name in enumerate(actions):
         ax.plot(line, stop_costs[:, index], color=PALETTE[index + 1], ls=LINES[index + 1], lw=1.4, label=name)
     ax.plot(line, value, color=PALETTE[0], lw=2.4, label="optimal cost")
-    ax.set(xlabel="belief in state 1", ylabel="expected cost", xlim=(0, 1), ylim=(0, 1.25 * value.max()))
+    ax.set(xlabel="belief in state 1", ylabel="expected cost", xlim=(0, 1), ylim=(0, 1.05 * stop_costs.min(axis=1).max()))
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
@@ -181,7 +181,8 @@ def belief_paths(ax: Axes, beliefs: Sequence[np.ndarray], states: np.ndarray, th
     """Runs that stop: belief in state 1 step by step, one marker where each stops, the thresholds as lines."""
     for threshold in thresholds:
         ax.axhline(threshold, color="0.4", lw=1, ls=(0, (4, 3)))
-    for path, state in zip(beliefs, states, strict=True):
+    apart = np.linspace(-0.015, 0.015, len(beliefs))  # so that equal paths show as bundles
+    for path, state in zip([path + shift for path, shift in zip(beliefs, apart, strict=True)], states, strict=True):
         ax.plot(path, color=PALETTE[state], ls=LINES[state], lw=1.1, alpha=0.8)
         ax.plot(len(path) - 1, path[-1], MARKERS[state], color=PALETTE[state], mec="white", ms=7)
     for state in np.unique(states):
@@ -211,3 +212,27 @@ def simplex_policy(
     ax.set_aspect("equal")
     ax.set_xlim(-0.12, 1.12)
     ax.axis("off")
+
+
+def own_information(ax: Axes, effects: Sequence, margin: float) -> None:
+    """An audit: effect of own information by the lead that it meets, one marker for each leading action.
+
+    The last lead stands for all larger ones. Inside the band the effect counts as none.
+    """
+    ax.axhspan(-margin, margin, color="0.88", lw=0, label="counts as none")
+    leaders = sorted({effect.leader for effect in effects})
+    for index, leader in enumerate(leaders):
+        mine = [effect for effect in effects if effect.leader == leader]
+        middle, low, high = np.array([(e.interval.estimate, e.interval.low, e.interval.high) for e in mine]).T
+        place = np.array([e.lead for e in mine]) + (0.16 * (index - len(leaders) / 2) if leader >= 0 else 0)
+        color = "0.35" if leader < 0 else PALETTE[leader % len(PALETTE)]
+        ax.errorbar(
+            place, middle, yerr=np.maximum([middle - low, high - middle], 0), fmt=MARKERS[(leader + 6) % len(MARKERS)],
+            color=color, ms=6, mec="white", elinewidth=1.4,
+            label="no action leads" if leader < 0 else f"action {leader} leads",
+        )  # fmt: skip
+    largest = max(effect.lead for effect in effects)
+    ticks = [*range(largest), f"{largest}+"]
+    ax.set(xlabel="lead of the leading action", ylabel="effect of own information")
+    ax.set_xticks(range(largest + 1), ticks)
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))

@@ -1,9 +1,9 @@
-"""Many agents: social learning, cascades, word of mouth, audits (the book"s part of the same name)."""
+"""Many agents: social learning, cascades, word of mouth, audits (the book's part of the same name)."""
 
 from importlib import import_module
 from types import ModuleType
 
-__all__ = ["social"]
+__all__ = ["audit", "logs", "social"]
 
 
 def __getattr__(name: str) -> ModuleType:
