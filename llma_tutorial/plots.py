@@ -173,7 +173,9 @@ def stopping_value(
     for index, name in enumerate(actions):
         ax.plot(line, stop_costs[:, index], color=PALETTE[index + 1], ls=LINES[index + 1], lw=1.4, label=name)
     ax.plot(line, value, color=PALETTE[0], lw=2.4, label="optimal cost")
-    ax.set(xlabel="belief in state 1", ylabel="expected cost", xlim=(0, 1), ylim=(0, 1.05 * stop_costs.min(axis=1).max()))
+    ax.set(
+        xlabel="belief in state 1", ylabel="expected cost", xlim=(0, 1), ylim=(0, 1.05 * stop_costs.min(axis=1).max())
+    )
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
@@ -193,8 +195,9 @@ def belief_paths(ax: Axes, beliefs: Sequence[np.ndarray], states: np.ndarray, th
 
 
 def simplex_policy(
-    ax: Axes, beliefs: np.ndarray, words: np.ndarray, curve: np.ndarray | None = None, *, names: Sequence[str]
-) -> None:
+    ax: Axes, beliefs: np.ndarray, words: np.ndarray, curve: np.ndarray | None = None, *, names: Sequence[str],
+    title: str = "",
+) -> None:  # fmt: skip
     """Policy of a three-state problem on the triangle of beliefs: filled squares stop, open circles continue."""
     corners = np.array([[0, 0], [0.5, np.sqrt(0.75)], [1, 0]])
     ax.plot(*np.vstack([corners, corners[:1]]).T, color="0.3", lw=1)
@@ -209,8 +212,8 @@ def simplex_policy(
         low = corner[1] == 0
         ax.text(corner[0], corner[1] + (-0.03 if low else 0.03), name, ha="center" if low else side,
                 va="top" if low else "bottom", fontsize="small")  # fmt: skip
-    ax.set_aspect("equal")
-    ax.set_xlim(-0.12, 1.12)
+    ax.set(aspect="equal", xlim=(-0.12, 1.12), title=title)
+    ax.legend(loc="upper left")
     ax.axis("off")
 
 
