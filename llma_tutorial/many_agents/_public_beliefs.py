@@ -111,7 +111,7 @@ class PublicBeliefs:
         """Counts after one more factor each."""
         tied = np.rint(np.divide(1, weights, out=np.zeros_like(weights), where=weights > 0)).astype(np.int64)
         first, position = merge(tied)
-        columns = np.array([self._column(tuple(tied[i].tolist()), weights[i]) for i in first])[position]
+        columns = np.array([self._column(tuple(tied[i].tolist()), weights[i]) for i in first], dtype=np.int64)[position]
         longer = np.zeros((counts.shape[0], len(self.log_factors)), dtype=np.int64)
         longer[:, : counts.shape[1]] = counts
         informative = np.flatnonzero(columns >= 0)
@@ -141,8 +141,8 @@ class PublicBeliefs:
 
 def merge(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Index of the first of each group of equal rows, and the group of every row."""
-    if rows.shape[0] == 1 or rows.shape[1] == 0:
-        return np.zeros(1, dtype=np.int64), np.zeros(rows.shape[0], dtype=np.int64)
+    if rows.shape[0] <= 1 or rows.shape[1] == 0:
+        return np.zeros(min(rows.shape[0], 1), dtype=np.int64), np.zeros(rows.shape[0], dtype=np.int64)
     order = np.lexsort(rows.T)
     new = np.ones(rows.shape[0], dtype=bool)
     new[1:] = (rows[order[1:]] != rows[order[:-1]]).any(axis=1)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llma_tutorial import _validate
-from llma_tutorial.many_agents._public_beliefs import PublicBeliefs
+from llma_tutorial.many_agents._public_beliefs import Choices, Front, PublicBeliefs
 
 if TYPE_CHECKING:
     from llma_tutorial.many_agents.social import SocialLearning
@@ -91,20 +91,20 @@ def exact_law(society: SocialLearning, n_agents: int, max_beliefs: int = 100_000
     tolerance = _validate.number("tolerance", tolerance, 0, 1)
     beliefs, correct, fixed = PublicBeliefs(society), society.correct, society.transition_matrix is None
     front = beliefs.start()
-    fresh, entered = (
-        society.prior[None],
-        np.zeros_like(society.prior)[None],
-    )  # joint law of (belief, state): before, after onset
+    fresh = society.prior[None]  # joint law of (belief, state) before the onset
+    entered = np.zeros_like(fresh)  # and after it, where a moving state can end cascades
     herded = np.zeros(correct.shape)  # for a fixed state: mass that rests in a cascade, by state and action
     cascade, right, undecided = np.zeros((3, n_agents))
     correct_onset, dropped, most = 0.0, 0.0, 1
     for k in range(n_agents):
+        if len(front.beliefs) == 0:  # everybody rests in a cascade
+            cascade[k:], right[k:] = herded.sum(), herded[correct].sum()
+            break
         fresh, entered = beliefs.move(fresh), beliefs.move(entered)
         choices = beliefs.choices(beliefs.move(front.beliefs))
         choices.refuse_impossible((fresh + entered) @ society.observation_matrix > NEGLIGIBLE)
         begun = choices.cascade >= 0
-        best = correct[:, choices.cascade[begun]].T
-        correct_onset += (fresh[begun] * best).sum()
+        correct_onset += (fresh[begun] * correct[:, choices.cascade[begun]].T).sum()
         if fixed:
             np.add.at(herded.T, choices.cascade[begun], fresh[begun])
         else:
@@ -112,33 +112,36 @@ def exact_law(society: SocialLearning, n_agents: int, max_beliefs: int = 100_000
         fresh = fresh * ~begun[:, None]
         cascade[k] = herded.sum() + entered[begun].sum()
         undecided[k] = fresh.sum()
-        taken = choices.action_law(society.observation_matrix)  # P(a | x, belief), (n, X, A)
+        taken = choices.action_law(society.observation_matrix)
         right[k] = herded[correct].sum() + np.einsum("nx,nxa,xa->", fresh + entered, taken, correct)
-        if k + 1 == n_agents:
-            break
-        children = [np.einsum("nx,nxa->nax", part, taken).reshape(-1, part.shape[1]) for part in (fresh, entered)]
-        mass = sum(children).sum(axis=1)
-        alive = _heaviest(mass, max_beliefs)
-        dropped += mass.sum() - mass[alive].sum()
-        if dropped > tolerance:
-            raise ValueError(
-                f"`max_beliefs` must be large enough to drop less than `tolerance` = {tolerance:g}. Got {max_beliefs}: "
-                f"{dropped:.3g} was dropped by agent {k}. Raise `max_beliefs` or `tolerance`, or use `simulate`."
-            )
-        if alive.size == 0:
-            cascade[k + 1 :], right[k + 1 :] = cascade[k], right[k]
-            break
-        front, position = beliefs.step(front, choices, *np.divmod(alive, correct.shape[1]))
-        fresh, entered = (_gather(part[alive], position, len(front.beliefs)) for part in children)
-        most = max(most, len(front.beliefs))
+        if k + 1 < n_agents:
+            front, (fresh, entered), lost = _branch(beliefs, front, choices, taken, (fresh, entered), max_beliefs)
+            dropped, most = dropped + lost, max(most, len(front.beliefs))
+            _refuse_beyond(tolerance, dropped, max_beliefs, k)
     onset = float(undecided.sum())
     return ExactLaw(cascade, right, float(correct_onset), onset, float(undecided[-1]), float(dropped), most)
 
 
-def _heaviest(mass: np.ndarray, most: int) -> np.ndarray:
-    """Indices of the entries worth keeping: not negligible, and at most `most` of them."""
+def _branch(
+    beliefs: PublicBeliefs, front: Front, choices: Choices, taken: np.ndarray, parts: tuple, max_beliefs: int
+) -> tuple[Front, list[np.ndarray], float]:
+    """Every belief times every action: the next layer, its joint laws, and the probability left out."""
+    children = [np.einsum("nx,nxa->nax", part, taken).reshape(-1, part.shape[1]) for part in parts]
+    mass = sum(children).sum(axis=1)
     alive = np.flatnonzero(mass > NEGLIGIBLE)
-    return alive if alive.size <= most else np.sort(alive[np.argsort(-mass[alive], kind="stable")[:most]])
+    if alive.size > max_beliefs:
+        alive = np.sort(alive[np.argsort(-mass[alive], kind="stable")[:max_beliefs]])
+    front, position = beliefs.step(front, choices, *np.divmod(alive, taken.shape[2]))
+    laws = [_gather(child[alive], position, len(front.beliefs)) for child in children]
+    return front, laws, mass.sum() - mass[alive].sum()
+
+
+def _refuse_beyond(tolerance: float, dropped: float, max_beliefs: int, agent: int) -> None:
+    if dropped > tolerance:
+        raise ValueError(
+            f"`max_beliefs` must be large enough to drop less than `tolerance` = {tolerance:g}. Got {max_beliefs}: "
+            f"{dropped:.3g} was dropped by agent {agent}. Raise `max_beliefs` or `tolerance`, or use `simulate`."
+        )
 
 
 def _gather(mass: np.ndarray, position: np.ndarray, n_rows: int) -> np.ndarray:
