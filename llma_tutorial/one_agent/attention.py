@@ -15,7 +15,7 @@ The certificate is the test: every single action is a fixed point of the formula
 Algorithm. The classical iteration (Blahut-Arimoto) multiplies q by g; it needs thousands of rounds when an action is
 about to drop out. Here each step is Newton's. Replace "q sums to 1" by the penalty (sum q)^2 / 2, which has the same
 optimum; the quadratic model is then a non-negative least-squares problem, solved exactly, zeros included. Steps are
-halved until the objective falls, and a last Blahut-Arimoto round makes p and its marginal agree. Stops when the gap
+halved until the objective rises, and a last Blahut-Arimoto round makes p and its marginal agree. Stops when the gap
 is below `tolerance` times the largest difference of payoffs within a state (at price 0: when log max_a g_a is).
 
 Limits. At price 0, w is the mask of the best actions of each state; with ties this gives the least informative of the
@@ -191,7 +191,9 @@ def _newton(problem: _Dual, tolerance: float) -> tuple[np.ndarray, float]:
         likelihoods = problem.weights / (problem.weights @ q)[:, None]
         rows = np.vstack([roots[:, None] * likelihoods, np.ones(q.size)])
         proposal = nnls(rows, np.append(2 * roots, 0.0))[0]
-        direction, step, now = proposal / proposal.sum() - q, 1.0, problem.objective(q)
+        direction, now = proposal / proposal.sum() - q, problem.objective(q)
+        # No state may lose more than nine tenths of its sum: from far below the optimum Newton's way back is long.
+        step = min(1.0, 0.9 / max(-(likelihoods @ direction).min(), 0.9))
         while step > 1e-12 and problem.objective(q + step * direction) <= now:
             step /= 2
         # When the objective has no digit left, a round of Blahut-Arimoto still improves the certificate.

@@ -38,7 +38,7 @@ from llma_tutorial.one_agent.ribum import ChoiceData, check
 
 PASS = 1e-7  # margins below this are solver error
 
-__all__ = ["CostBounds", "Recovery", "cost_of_attention", "max_margin", "sparsest"]
+__all__ = ["CostBounds", "Recovery", "cost_of_attention", "distance", "max_margin", "sparsest"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,6 +203,44 @@ def _program(data: ChoiceData, restriction: str, scaled: bool, scales, bounds, i
 def _recovery(program: MarginProgram, point: np.ndarray, duals: dict, kkt_error: float, seconds: float) -> Recovery:
     utility, costs, margin = program.unpack(point)
     return Recovery(utility, costs, margin, margin > PASS, duals, kkt_error, program.in_words(duals), seconds)
+
+
+def distance(utility: ArrayLike, truth: ArrayLike) -> float:
+    """How far payoffs lie from the true ones, once what no choice can reveal is taken out.
+
+    Parameters
+    ----------
+    utility, truth : array-like of shape (M, X, A)
+        Payoffs to compare.
+
+    Returns
+    -------
+    float
+        One minus the cosine between both after the mean over actions is taken out of every state (a function of the
+        state is never identified, nor is a common scale): 0 for the same payoffs, 1 for unrelated ones.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree, or one of the two makes all actions equally good in every state.
+
+    Notes
+    -----
+    Used in the chapter `one-agent/recovering-utility`.
+
+    Examples
+    --------
+    >>> truth = [[[1, 0], [0, 1]]]
+    >>> round(distance([[[5, 3], [0, 2]]], truth), 12)
+    0.0
+    """
+    truth = _validate.real_array("truth", truth, (None, None, None))
+    utility = _validate.real_array("utility", utility, truth.shape)
+    centred = [(u - u.mean(axis=2, keepdims=True)).ravel() for u in (utility, truth)]
+    norms = [float(np.linalg.norm(u)) for u in centred]
+    if min(norms) == 0:
+        raise ValueError("`utility` and `truth` must each prefer some action in some state. Got payoffs that never do.")
+    return float(1 - centred[0] @ centred[1] / (norms[0] * norms[1]))
 
 
 @dataclass(frozen=True, eq=False)

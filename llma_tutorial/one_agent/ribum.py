@@ -160,24 +160,19 @@ class Check:
 
     def __str__(self) -> str:
         environment, action, other = self.worst_action
-        gain = f"in environment {environment}, taking {other} instead of {action}"
-        rows = [("NIAS", self.nias_slack, f"{gain} {_gains(-self.nias_slack)}")]
+        rows = [("NIAS", self.nias_slack, 1, f"in environment {environment}, taking {other} instead of {action}")]
         if self.worst_cycle:
-            total = -self.niac_slack * len(self.worst_cycle)
-            rows.append(("NIAC", self.niac_slack, f"{_swap(self.worst_cycle)} {_gains(total)}"))
+            rows.append(("NIAC", self.niac_slack, len(self.worst_cycle), _swap(self.worst_cycle)))
         lines = ["test   holds      slack   tightest case"]
-        lines += [
-            f"{name}   {'yes' if s >= -self.tolerance else 'no':5} {s:10.4f}   {words}" for name, s, words in rows
-        ]
-        if self.attention_costs is not None:
+        for name, slack, length, case in rows:
+            slack = slack if abs(slack) > self.tolerance else 0.0
+            change = f"{'gains' if slack < 0 else 'loses'} {abs(slack) * length:.4f}" if slack else "changes nothing"
+            lines.append(f"{name}   {'yes' if slack >= 0 else 'no':5} {slack:10.4f}   {case} {change}")
+        if self.passed:
             lines.append("least attention costs: " + ", ".join(f"{cost:.4f}" for cost in self.attention_costs))
         verdict = "can" if self.passed else "cannot"
         lines.append(f"Verdict: a rationally inattentive agent with these payoffs {verdict} choose like this.")
         return "\n".join(lines)
-
-
-def _gains(amount: float) -> str:
-    return f"{'gains' if amount > 0 else 'loses'} {abs(amount):.4f}"
 
 
 def _swap(cycle: tuple[int, ...]) -> str:

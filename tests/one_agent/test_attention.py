@@ -54,6 +54,16 @@ def test_optimality_conditions(price):
             np.testing.assert_allclose(p, q * weights / (weights @ q)[:, None], atol=1e-5)
 
 
+def test_rare_states_at_small_prices():
+    # an action that matters in one state of probability 1e-6 only must not be lost on the way
+    rng = np.random.default_rng(9)
+    for _ in range(200):
+        n_states, n_actions = rng.integers(2, 7, 2)
+        utility, prior = rng.normal(size=(n_states, n_actions)), rng.dirichlet(np.full(n_states, 0.3))
+        agent = solve(utility, prior, 10 ** rng.uniform(-3, -1))
+        assert agent.gap <= 1e-10 * np.ptp(utility, axis=1).max()
+
+
 def test_formula_alone_is_not_enough():
     # Any single action is a fixed point of the formula; the certificate tells it from the optimum.
     utility, prior, price = np.eye(2), np.array([0.5, 0.5]), 0.2

@@ -6,7 +6,7 @@ from one_agent.reference_recovery import margin_by_loops
 
 from llma_tutorial.one_agent import _inequalities, _margin_program
 from llma_tutorial.one_agent.attention import solve
-from llma_tutorial.one_agent.recovery import cost_of_attention, max_margin, sparsest
+from llma_tutorial.one_agent.recovery import cost_of_attention, distance, max_margin, sparsest
 from llma_tutorial.one_agent.ribum import ChoiceData, check, rationalise
 
 STAKES = np.array([1.0, 2.0, 4.0])[:, None, None] * np.eye(3)
@@ -235,6 +235,16 @@ def test_costs_need_data_that_pass():
     data = ChoiceData(shannon_data().choice_probabilities[::-1], PRIOR)
     with pytest.raises(ValueError, match=r"`data` must pass `check`.*or no cost explains them[\s\S]*NIAC   no"):
         cost_of_attention(data, STAKES, np.eye(3))
+
+
+def test_distance_sees_only_what_choices_can_reveal():
+    rng = np.random.default_rng(7)
+    truth = rng.normal(size=(2, 3, 3))
+    assert distance(3 * truth + rng.normal(size=(2, 3, 1)), truth) == pytest.approx(0, abs=1e-12)
+    assert distance(-truth, truth) == pytest.approx(2)
+    assert distance(rng.normal(size=(2, 3, 3)), truth) > 0.1
+    with pytest.raises(ValueError, match="must each prefer some action"):
+        distance(np.ones((2, 3, 3)), truth)
 
 
 # --- guards ----------------------------------------------------------------------------------------------------------
