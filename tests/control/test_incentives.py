@@ -157,6 +157,26 @@ def test_unpaid_agents_herd_as_in_social_learning():
     assert not market.revealed[:, -1].any()
 
 
+@settings(derandomize=True, deadline=None, max_examples=40)
+@given(pair=pairs())
+def test_free_information_is_taken(pair):
+    """Where the incentive is zero, continuing once and then stopping costs no more than stopping at once."""
+    problem = payer_problem(*pair, discount=0.9, price=5.0)
+    free = LINE[revealing_incentive(LINE, *pair) <= 1e-12]
+    probability, following = problem.successors(free)
+    later = (probability * problem.stopping_cost(following)).sum(axis=1)
+    assert (problem.running_cost(free) + 0.9 * later <= problem.stopping_cost(free) + 1e-9).all()
+
+
+def test_dear_information_is_not():
+    """Counter-instance: in a cascade the same comparison goes the other way when money is dear."""
+    problem = payer_problem(SYMMETRIC, IDENTITY, 0.9, price=5.0)
+    cascade = np.array([[0.1, 0.9]])
+    probability, following = problem.successors(cascade)
+    later = (probability * problem.stopping_cost(following)).sum(axis=1)
+    assert problem.running_cost(cascade) + 0.9 * later > problem.stopping_cost(cascade)
+
+
 def test_payer_problem_at_no_price_is_quickest_herding():
     """Free payments leave the linear problem of the central controller, solved by the other solver."""
     payer = payer_problem(SYMMETRIC, IDENTITY, 0.9, price=0.0)

@@ -7,7 +7,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from llma_tutorial.beliefs import is_tp2, mlr_dominates
+from llma_tutorial.control._bracket import _backup, _Chain
 from llma_tutorial.control._structure import belief_lattice, in_likelihood_order, mlr_order, worst_minor
+from llma_tutorial.control._tree import BeliefTree
 from llma_tutorial.control.incentives import payer_problem
 from llma_tutorial.control.stopping import (
     StoppingProblem,
@@ -45,6 +47,53 @@ def test_value_is_not_concave_if_the_running_cost_is_not():
     problem = payer_problem(SYMMETRIC, [[1, 0], [0, 1]], 0.5, price=0.5)
     low, middle, high = (solve_from(problem, [1 - p, p], tolerance=1e-8) for p in (0.68, 0.7, 0.72))
     assert middle.upper < (low.lower + high.lower) / 2
+
+
+def coarse_chain(problem):
+    """The chain of beliefs on a tree of 17 points or so."""
+    tree = BeliefTree(problem.n_states)
+    while len(tree.leaves()) < 16:
+        tree.split(tree.leaves(), tree.longest_edges(tree.leaves()), np.full(len(tree.leaves()), 0.5))
+    return _Chain(problem, tree)
+
+
+@settings(derandomize=True, deadline=None, max_examples=40)
+@given(problem=stopping_problems(), seed=st.integers(0, 99))
+def test_backups_of_lower_bounds_stay_lower_bounds(problem, seed):
+    """The Bellman operator with interpolation keeps any values below V below V, step after step."""
+    solution, chain = solve(problem, tolerance=2e-3), coarse_chain(problem)
+    upper = solution.value(chain.points)[1]
+    bound = solution.value(chain.points)[0] - np.random.default_rng(seed).exponential(1, len(chain.points))
+    for _ in range(20):
+        later = (chain.probability * (chain.weights * bound[chain.corners]).sum(axis=2)).sum(axis=1)
+        going = problem.running_cost(chain.points) + problem.discount * later
+        bound = np.minimum(problem.stopping_cost(chain.points), going)
+        assert (bound <= upper + 1e-9).all()
+
+
+def test_interpolation_is_no_lower_bound_without_concavity():
+    """Counter-instance: between 0.68 and 0.72 the interpolated value of a payer lies above the value at 0.7."""
+    problem = payer_problem(SYMMETRIC, [[1, 0], [0, 1]], 0.9, price=1.0)
+    low, middle, high = (solve_from(problem, [1 - p, p], tolerance=1e-6) for p in (0.68, 0.7, 0.72))
+    assert (low.lower + high.lower) / 2 > middle.upper + 0.01
+
+
+@settings(derandomize=True, deadline=None, max_examples=40)
+@given(problem=stopping_problems(), seed=st.integers(0, 99))
+def test_backups_of_plans_are_costs_of_plans(problem, seed):
+    """Observe once, then stop as told: the backup is that plan's cost, by loops, and never below V."""
+    rng = np.random.default_rng(seed)
+    states, symbols = range(problem.n_states), range(problem.observation_matrix.shape[1])
+    told = rng.integers(problem.stop_cost.shape[1], size=len(symbols))
+    plan = _backup(problem, problem.stop_cost.T[told][None])[0]
+    for x in states:
+        stop = sum(
+            problem.transition_matrix[x, z] * problem.observation_matrix[z, y] * problem.stop_cost[z, told[y]]
+            for z in states for y in symbols
+        )  # fmt: skip
+        assert plan[x] == pytest.approx(problem.continue_cost[x] + problem.discount * stop)
+    beliefs = rng.dirichlet(np.ones(problem.n_states), 200)
+    assert (beliefs @ plan >= solve(problem, tolerance=2e-3).value(beliefs)[0] - 1e-9).all()
 
 
 @settings(derandomize=True, deadline=None, max_examples=40)
