@@ -98,7 +98,7 @@ class MarginProgram:
         """Utility (M, X, A), costs (M,) and margin from a solution."""
         n_parameters, n_environments, _ = self.sizes
         utility = (self.payoffs @ point[:n_parameters]).reshape(self.shape)
-        return utility, point[n_parameters : n_parameters + n_environments].copy(), float(point[-1])
+        return utility, np.maximum(point[n_parameters : n_parameters + n_environments], 0.0), float(point[-1])
 
     def in_words(self, duals: dict[str, np.ndarray], most: int = 3) -> str:
         """The inequalities with the largest multipliers."""

@@ -74,6 +74,12 @@ class Recovery:
     binding: str
     solver_seconds: float
 
+    def __str__(self) -> str:
+        costs = ", ".join(f"{cost:.4f}" for cost in self.attention_costs)
+        lines = [f"margin           {self.margin:.6f}", f"held down by     {self.binding}", f"attention costs  {costs}"]
+        tables = [np.array2string(u, precision=3, suppress_small=True) for u in self.utility]
+        return "\n".join(lines + [f"utility in environment {m}\n{table}" for m, table in enumerate(tables)])
+
 
 def max_margin(
     data: ChoiceData,

@@ -166,6 +166,9 @@ def test_softmax_is_regularised_choice():
         assert regularised(best) == pytest.approx(optimum, abs=1e-12)
         others = rng.dirichlet(np.ones(5), 500)
         assert max(regularised(p) for p in others) < optimum
+    # A Shannon agent whose marginal is uniform chooses by it, state by state.
+    symmetric = solve(np.eye(3), np.full(3, 1 / 3), 0.4).choice_probabilities
+    np.testing.assert_allclose(symmetric[0], np.exp([2.5, 0, 0]) / np.exp([2.5, 0, 0]).sum())
     # Without the entropy term softmax is not the maximiser.
     assert best @ scores < scores.max() - 0.1
 

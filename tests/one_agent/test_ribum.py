@@ -232,6 +232,17 @@ def test_shannon_always_and_reversed_never():
         assert reversed_attention.niac_slack < -1e-6
 
 
+def test_payoffs_that_do_not_vary_leave_niac_without_power():
+    rng = np.random.default_rng(10)
+    for _ in range(300):
+        data = ChoiceData(rng.dirichlet(np.ones(2), (3, 2)), rng.dirichlet([3, 3]))
+        verdict = check(data, rng.random((2, 2)))
+        assert verdict.niac_slack == pytest.approx(0, abs=1e-12)
+    # the same choices under payoffs that vary are rejected most of the time
+    varied = random_pass_rate(rng.random((2000, 3, 2, 2)), [0.5, 0.5], n_draws=2000, rng=rng)
+    assert varied.niac < 0.5
+
+
 def test_pass_rate_agrees_with_check_draw_by_draw():
     # the same random agents, judged one at a time
     utility = np.array([[[1.0, 0], [0, 1]], [[3, 0], [0, 2]]])
