@@ -31,7 +31,14 @@ from numpy.typing import ArrayLike
 
 from llma_tutorial import _validate
 from llma_tutorial.one_agent import _inequalities
-from llma_tutorial.one_agent._tables import checked_counts, checked_utility, counts_from_table, read_table
+from llma_tutorial.one_agent._tables import (
+    checked_counts,
+    checked_utility,
+    common_prior,
+    counts_from_table,
+    read_table,
+    state_shares,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,7 +106,7 @@ def finite_sample_test(
     utility : array-like of shape (X, A) or (M, X, A)
         Payoffs in utils.
     prior : array-like of shape (X,), optional
-        The prior that the agent was told; uniform if omitted.
+        The prior that the agent was told; the shares of the states in the counts if omitted.
     n_draws : int
         Number of noise draws.
     rng : numpy.random.Generator
@@ -111,7 +118,8 @@ def finite_sample_test(
     Raises
     ------
     ValueError
-        If a state is unseen in an environment, a text changes its state, or shapes disagree.
+        If a state is unseen in an environment, a text changes its state, shapes disagree, or no prior is given and
+        the shares of the states differ across environments.
 
     Notes
     -----
@@ -134,8 +142,8 @@ def finite_sample_test(
     units = _Texts(counts) if hasattr(counts, "columns") and "text" in counts.columns else _Choices(counts)
     shape = units.shares.shape
     utility = checked_utility(utility, shape)
-    uniform = np.full(shape[1], 1 / shape[1])
-    prior = uniform if prior is None else _validate.probabilities("prior", prior, (shape[1],))
+    given = None if prior is None else _validate.probabilities("prior", prior, (shape[1],))
+    prior = common_prior(state_shares(units.counts)) if given is None else given
     values = _inequalities.relabelled_values(prior[:, None] * units.shares, utility)
     own = np.einsum("x,mxa,mxa->m", prior, units.shares, utility)
     observed = _groups(values.max(axis=-1).sum(axis=-1) - own)
@@ -179,7 +187,7 @@ class _Texts:
     """The same for texts that are read in several environments: one weight for each text, shared by all its choices."""
 
     def __init__(self, table: pd.DataFrame) -> None:
-        counts = checked_counts(counts_from_table(table))
+        self.counts = counts = checked_counts(counts_from_table(table))
         frame = read_table(table, extra=("text",))
         states = frame.groupby("text")["state"]
         if (states.nunique() > 1).any():

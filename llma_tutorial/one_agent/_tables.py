@@ -29,6 +29,27 @@ def checked_counts(counts: ArrayLike) -> np.ndarray:
     return counts
 
 
+def state_shares(counts: np.ndarray) -> np.ndarray:
+    """Shares of the states, (X,) if they are the same in every environment, else (M, X)."""
+    seen = counts.sum(axis=2)
+    shares = seen / seen.sum(axis=1, keepdims=True)
+    return shares[0] if np.allclose(shares, shares[0], rtol=0, atol=_validate.SUM_TOLERANCE) else shares
+
+
+def common_prior(priors: np.ndarray) -> np.ndarray:
+    """The one prior of all environments; refuses if they differ."""
+    priors = np.atleast_2d(priors)
+    apart = np.abs(priors - priors[0]).max(axis=1)
+    if apart.max() > _validate.SUM_TOLERANCE:
+        odd = int(apart.argmax())
+        raise ValueError(
+            "`prior` must be the same in every environment: NIAC compares attention across environments, and even "
+            f"rational agents fail it when priors differ. Got {priors[0].round(4).tolist()} in environment 0 and "
+            f"{priors[odd].round(4).tolist()} in environment {odd}; pass the one `prior` that the design states."
+        )
+    return priors[0]
+
+
 def checked_utility(utility: ArrayLike, shape: tuple[int, int, int]) -> np.ndarray:
     """Payoffs as (M, X, A); one table of shape (X, A) serves every environment."""
     table = _validate.real_array("utility", utility, shape if np.ndim(utility) == 3 else shape[1:])

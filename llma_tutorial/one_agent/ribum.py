@@ -31,7 +31,13 @@ from llma_tutorial.one_agent import _inequalities
 from llma_tutorial.one_agent._finite_sample import FiniteSampleTest, finite_sample_test
 from llma_tutorial.one_agent._inequalities import TOLERANCE
 from llma_tutorial.one_agent._pass_rate import PassRate, random_pass_rate
-from llma_tutorial.one_agent._tables import checked_counts, checked_utility, counts_from_table
+from llma_tutorial.one_agent._tables import (
+    checked_counts,
+    checked_utility,
+    common_prior,
+    counts_from_table,
+    state_shares,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,11 +102,7 @@ class ChoiceData:
         differ, `check` will ask for the one prior that the agent was told.
         """
         counts = checked_counts(counts)
-        seen = counts.sum(axis=2)
-        if prior is None:
-            shares = seen / seen.sum(axis=1, keepdims=True)
-            prior = shares[0] if np.allclose(shares, shares[0], rtol=0, atol=_validate.SUM_TOLERANCE) else shares
-        return cls(counts / seen[:, :, None], prior)
+        return cls(counts / counts.sum(axis=2, keepdims=True), state_shares(counts) if prior is None else prior)
 
     @classmethod
     def from_table(cls, table: pd.DataFrame | str, prior: ArrayLike | None = None) -> ChoiceData:
@@ -115,16 +117,7 @@ class ChoiceData:
     @property
     def common_prior(self) -> np.ndarray:
         """The one prior of all environments, of shape (X,); refuses if they differ."""
-        priors = np.atleast_2d(self.prior)
-        apart = np.abs(priors - priors[0]).max(axis=1)
-        if apart.max() > _validate.SUM_TOLERANCE:
-            odd = int(apart.argmax())
-            raise ValueError(
-                "`prior` must be the same in every environment: NIAC compares attention across environments, and even "
-                f"rational agents fail it when priors differ. Got {priors[0].round(4).tolist()} in environment 0 and "
-                f"{priors[odd].round(4).tolist()} in environment {odd}; pass the one `prior` that the design states."
-            )
-        return priors[0]
+        return common_prior(self.prior)
 
 
 @dataclass(frozen=True, eq=False)

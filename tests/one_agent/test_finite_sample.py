@@ -150,6 +150,15 @@ def test_clustered_size_and_power():
     assert np.mean(np.array(pvalues(same)) <= 0.05) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 100)
 
 
+def test_the_prior_is_that_of_the_counts_unless_given():
+    counts = np.array([[[30, 10], [8, 12]], [[36, 4], [2, 18]]])  # two thirds of the choices in state 0
+    tests = [finite_sample_test(counts, STAKES, prior=p, rng=np.random.default_rng(22)) for p in (None, [2 / 3, 1 / 3])]
+    assert tests[0].p_value == tests[1].p_value
+    np.testing.assert_array_equal(tests[0].nias_critical, tests[1].nias_critical)
+    with pytest.raises(ValueError, match="`prior` must be the same in every environment"):
+        finite_sample_test(counts + [[[5, 0], [0, 0]], [[0, 0], [0, 0]]], STAKES, rng=np.random.default_rng(22))
+
+
 def test_refusals():
     rng = np.random.default_rng(21)
     with pytest.raises(ValueError, match="Got no choice in state 1 of environment 0"):
