@@ -1,11 +1,13 @@
 """The audit on agents of three known kinds: coverage of its intervals and dates, over many logs of 200 runs.
 
-Targets: the weights that were put in (logit), the exact set of ratios (Bayesian agents never err: 1/2 to 1), and for
-everything else the value in one log of 60,000 runs. In case b truth stands in for the signal, which weakens its effect
-by 2q - 1 = 0.4; so there a margin of 0.1 / 0.4 on the effect of the signal defines the onset of the logit agents.
+Targets: the weights that were put in and the effects that follow (logit), the exact set of ratios (Bayesian agents
+never err: 1/2 to 1), and for everything else the value in one log of 60,000 runs. In case b truth stands in for the
+signal, which weakens its effect by 2q - 1 = 0.4; so there a margin of 0.1 / 0.4 on the effect of the signal defines the
+onset of the logit agents.
 """
 
 import numpy as np
+from scipy.special import expit
 
 from llma_tutorial.many_agents import audit, logs
 
@@ -18,7 +20,7 @@ COLUMNS = {"a": ["run", "order", "action", "signal"], "b": ["run", "order", "act
 def cells() -> list[dict]:
     """Each family with and without signals."""
     return [
-        {"family": family, "case": case, "n_runs": 200, "n_agents": 30, "n_logs": 500, "seed": 100 + number}
+        {"family": family, "case": case, "n_runs": 200, "n_agents": 30, "n_logs": 1000, "seed": 100 + number}
         for number, (family, case) in enumerate((f, c) for f in FAMILIES for c in COLUMNS)
     ]
 
@@ -38,7 +40,7 @@ def compute(family: str, case: str, n_runs: int, n_agents: int, n_logs: int, see
             if name in targets:
                 low, high = targets[name]
                 covered.setdefault(name, []).append(interval.low <= low + 1e-7 and interval.high >= high - 1e-7)
-        if found.verdict == "herding":
+        if found.verdict == audit.HERDING[case]:
             herds = onset >= 0
             dates = found.onset
             close.append((herds & (dates.agent >= 0) & (np.abs(dates.agent - onset) <= 2)).sum() / herds.sum())
@@ -72,6 +74,12 @@ def target(family: str, case: str, n_agents: int, rng: np.random.Generator) -> d
     named = {name: (i.estimate, i.estimate) for name, i in intervals(found).items() if not np.isnan(i.estimate)}
     if case == "a" and family == "logit":
         named |= {"own weight": (1.0, 1.0), "predecessor weight": (1.2, 1.2), "relative weight": (1.2, 1.2)}
+    if family == "logit":
+        for name in named:
+            if name.startswith("effect"):
+                public = 1.2 * int(name[-1])
+                effect = float(expit(public + 1) - expit(public - 1)) * (1.0 if case == "a" else PRECISION_GAP)
+                named[name] = (effect, effect)
     if case == "a" and family == "bayesian":
         named["relative weight"] = (0.5, 1.0)
     return named

@@ -38,7 +38,7 @@ def cells() -> list[dict]:
 def compute(agents: str, case: str, strength: float, n_runs: int, n_agents: int, n_logs: int, seed: int) -> dict:
     """Share of logs in which each claim is made; `strength` is a predecessor's weight, or the precision of signals."""
     rng = np.random.default_rng(seed)
-    dependent, weighted, verdicts = [], [], []
+    dependent, weighted, verdicts, herding = [], [], [], audit.HERDING[case]
     for _ in range(n_logs):
         found = audit.report(draw(agents, case, strength, n_runs, n_agents, rng)[COLUMNS[case]], margin=MARGIN)
         verdicts.append(found.verdict)
@@ -48,7 +48,8 @@ def compute(agents: str, case: str, strength: float, n_runs: int, n_agents: int,
     return {
         "dependence": float(np.mean(dependent)),
         "weight": float(np.mean(weighted)) if weighted else None,
-        **{name: verdicts.count(name) / n_logs for name in ("herding", "own information counts", "cannot tell")},
+        "herding": verdicts.count(herding) / n_logs,
+        **{name: verdicts.count(name) / n_logs for name in ("own information counts", "cannot tell")},
     }
 
 

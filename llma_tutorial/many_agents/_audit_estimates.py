@@ -179,8 +179,9 @@ def logit_weights(
     p = expit(cells @ beta)
     score = action - p[cell] + (leverage * (0.5 - p) / size)[cell]
     by_run = np.stack([np.bincount(run, score * column[cell], minlength=n_runs) for column in cells.T])
-    robust = (covariance @ (by_run @ by_run.T) @ covariance * n_runs / (n_runs - 1))[:2, :2]
-    t = stdtrit(n_runs - 1, (1 + level) / 2)
+    spare = n_runs - cells.shape[1]  # runs beyond what the fit uses up
+    robust = (covariance @ (by_run @ by_run.T) @ covariance * n_runs / spare)[:2, :2]
+    t = stdtrit(spare, (1 + level) / 2)
     own, lead = (
         Interval(float(value), float(value - half), float(value + half))
         for value, half in zip(beta[:2], t * np.sqrt(np.diag(robust)), strict=True)
@@ -191,7 +192,7 @@ def logit_weights(
 def firth(cells: np.ndarray, wins: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Logit with Jeffreys' penalty (Firth), whose maximum is finite under separation: weights, leverage, covariance.
 
-    Newton steps of at most 1 in each weight, until the largest is below 1e-9.
+    Newton steps of at most 1 in each weight, until one promises to raise the log-likelihood by less than 1e-12.
     """
     beta = np.zeros(cells.shape[1])
     for _ in range(500):
@@ -199,13 +200,12 @@ def firth(cells: np.ndarray, wins: np.ndarray, size: np.ndarray) -> tuple[np.nda
         weight = size * p * (1 - p)
         covariance = np.linalg.inv(cells.T @ (weight[:, None] * cells))
         leverage = weight * np.einsum("ci,ij,cj->c", cells, covariance, cells)
-        step = covariance @ (cells.T @ (wins - size * p + leverage * (0.5 - p)))
-        beta = beta + step / max(1.0, np.abs(step).max())
-        if np.abs(step).max() < 1e-9:
+        gradient = cells.T @ (wins - size * p + leverage * (0.5 - p))
+        step = covariance @ gradient
+        if gradient @ step < 1e-12:
             return beta, leverage, covariance
-    raise RuntimeError(
-        f"The penalised fit must converge within 500 steps. Got a last step of {np.abs(step).max():.3g}."
-    )
+        beta = beta + step / max(1.0, np.abs(step).max())
+    raise RuntimeError(f"The penalised fit must converge within 500 steps. Got a promise of {gradient @ step:.3g}.")
 
 
 def separating_ratios(cells: np.ndarray, wins: np.ndarray, size: np.ndarray, enough: int) -> tuple[float, float] | None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from llma_tutorial.many_agents.audit import Cost, Onset, Report
+    from llma_tutorial.many_agents._audit_onset import Onset
+    from llma_tutorial.many_agents.audit import Cost, Report
 
 CASES = {
     "a": "own signals are logged: their effect can be set against that of predecessors",
@@ -48,9 +49,9 @@ def _dependence_lines(report: Report) -> list[str]:
         f"dependence on predecessors, given {held} and position: {report.dependence.slope}, "
         f"p {'< 0.0001' if p_value < 1e-4 else f'= {p_value:.4f}'}"
     ]
-    if report.case == "b":
-        lines += ["  (copying, or a cause that the agents of a run share beyond truth: the log cannot say which)"]
-    return lines
+    if report.case == "a":
+        return [*lines, "  (of copying, if own signals hold all else that ties the agents of a run together)"]
+    return [*lines, "  (copying, or a cause that the agents of a run share beyond truth: the log cannot say which)"]
 
 
 def _weight_lines(report: Report) -> list[str]:
@@ -89,9 +90,10 @@ def _onset_lines(onset: Onset | None) -> list[str]:
             text += f"; each leaves a set of agents, {np.median(span):.0f} in the middle"
         return [text]
     words = []
-    for action, (lead, early, late) in enumerate(onset.leads):
+    shared = len(set(onset.leads)) == 1
+    for action, (lead, early, late) in enumerate(onset.leads[:1] if shared else onset.leads):
         limits = f"{early if early >= 0 else 'none'} to {late if late >= 0 else 'none shown'}"
-        words.append(f"action {action}: {lead if lead >= 0 else 'none'} ({limits})")
+        words.append(f"{'any action' if shared else f'action {action}'}: {lead if lead >= 0 else 'none'} ({limits})")
     begun = onset.agent[onset.agent >= 0]
     lines = ["lead from which own information no longer matters: " + "; ".join(words)]
     if begun.size:

@@ -43,16 +43,17 @@ from llma_tutorial.many_agents._audit_estimates import (
     equivalence_power,
     logit_weights,
 )
+from llma_tutorial.many_agents._audit_onset import LARGEST_LEAD, Onset, overruled, pooled
 from llma_tutorial.many_agents._decision_log import DecisionLog, read_log
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LARGEST_LEAD = 8  # larger leads count as this one
 FEWEST_RUNS = 30  # uncertainty by run is too rough with fewer
 DEEP = 60  # decisions with each own signal in the part of a log that can show that they make no difference
+HERDING = {"a": "herding", "b": "herding or a shared cause"}
 LAST = 10  # the same for the largest leads, which must not point the other way
-INTERCEPTS = 20  # positions with an intercept of their own in the weights; later ones share the last
+INTERCEPTS = 8  # positions with an intercept of their own in the weights; later ones share the last
 
 
 @dataclass(frozen=True)
@@ -64,31 +65,6 @@ class Effect:
     interval: Interval
     n_for: int
     n_against: int
-
-
-@dataclass(frozen=True, eq=False)
-class Onset:
-    """When own information stops mattering, run by run; -1 where it does not within the run.
-
-    Attributes
-    ----------
-    method : {"pooled", "overruled"}
-        From the lead at which the own effect, pooled over runs, falls below the margin; or, in a log too short for
-        that, the set that one run leaves open if agents never err: after the last action against the lead, and not
-        after the first signal that was overruled since.
-    leads : tuple of tuple of int, or None for "overruled"
-        For each action the lead from which own information no longer matters: estimate, smallest, largest; -1 if none.
-    agent : numpy.ndarray of shape (n_runs,)
-        First agent whose own information no longer matters; all -1 for "overruled".
-    earliest, latest : numpy.ndarray of shape (n_runs,)
-        Limits of the same.
-    """
-
-    method: str
-    leads: tuple[tuple[int, int, int], ...] | None
-    agent: np.ndarray
-    earliest: np.ndarray
-    latest: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -111,7 +87,9 @@ class Report:
 
     Attributes
     ----------
-    verdict : {"herding", "own information counts", "cannot tell", "not identified"}
+    verdict : {"herding", "herding or a shared cause", "own information counts", "cannot tell", "not identified"}
+        Herding: actions go with those before them, and own information, which counts where no action leads, no longer
+        does at large leads. In case b a cause that the agents of a run share beyond truth would look the same.
     reason : str
         The verdict in words.
     case : {"a", "b", "c"}
@@ -199,29 +177,31 @@ def report(log: pd.DataFrame | str, *, margin: float = 0.1, level: float = 0.95,
     log = read_log(log)
     case = _case(log)
     most = {"a": "weights" if log.n_actions == 2 else "effects", "b": "dependence", "c": "nothing"}[case]
-    facts = {"case": case, "identified": most, "margin": margin, "level": level}
-    facts |= {"n_runs": log.n_runs, "n_decisions": log.run.size, "n_actions": log.n_actions}
+    facts = (case, most, log.n_runs, log.run.size, log.n_actions, margin, level)
     if case == "c":
-        return Report("not identified", _audit_text.REFUSAL, **facts)
+        return Report("not identified", _audit_text.REFUSAL, *facts)
     if log.n_runs < FEWEST_RUNS:
         reason = f"{log.n_runs} runs are too few: intervals by run need {FEWEST_RUNS} or more."
-        return Report("cannot tell", reason, onset=_overruled(log), **facts)
+        return Report("cannot tell", reason, *facts, onset=overruled(log))
     own = log.signal if case == "a" else log.truth
     given = log.position * log.n_actions + (log.truth if case == "a" and log.truth is not None else 0)
     later = log.position > 0
     found = dependence(
         log.action[later], log.counts[:, later], (given * log.n_actions + own)[later], log.run[later], level
     )
-    effects, deepest, last = _effects(log, own, given, level)
-    verdict, reason = _verdict(found, deepest, last, margin, level)
-    onset = _pooled(log, effects, margin) if verdict == "herding" else None
-    if verdict == "cannot tell":
-        onset = _overruled(log)
-    return Report(
-        verdict, reason, **facts, weights=_weights(log, reach, level) if most == "weights" else None, dependence=found,
-        effects=effects, deepest=deepest, power=equivalence_power(deepest.interval, margin, level) if deepest else None,
-        onset=onset, cost=_cost(log, level),
-    )  # fmt: skip
+    effects, together, tails = _effects(log, own, given, level)
+    deepest = _deepest(tails, DEEP)
+    verdict, reason = _verdict(found, together, deepest, _deepest(tails, LAST), margin, level)
+    onset = None
+    if verdict == "herding":
+        onset = pooled(log, effects, together, margin, level)
+        verdict = HERDING[case]
+    elif verdict == "cannot tell":
+        onset = overruled(log)
+    weights = _weights(log, reach, level) if most == "weights" else None
+    power = equivalence_power(deepest.interval, margin, level) if deepest else None
+    results = (weights, found, tuple(effects), deepest, power, onset, _cost(log, level))
+    return Report(verdict, reason, *facts, *results)
 
 
 def _case(log: DecisionLog) -> str:
@@ -230,28 +210,31 @@ def _case(log: DecisionLog) -> str:
     return "b" if log.truth is not None and np.ptp(log.truth) else "c"
 
 
-def _effects(log, own, given, level) -> tuple[tuple[Effect, ...], Effect | None, Effect | None]:
-    """Own effect at every leader and lead, and in the deepest parts that hold `DEEP` and `LAST` of each own signal."""
+def _effects(log, own, given, level) -> tuple[list[Effect], list[Effect], list[Effect]]:
+    """Own effect by leader and lead; by lead for all leaders together (leader -1); and at that lead or more."""
     follows, favours = (log.action == log.leader).astype(float), (own == log.leader).astype(float)
-    lead = np.minimum(log.lead, LARGEST_LEAD)
+    lead, stratum = np.minimum(log.lead, LARGEST_LEAD), given * log.n_actions + log.leader
 
     def effect(leader, least, mask, stratum):
         found = difference(follows[mask], favours[mask], stratum[mask], log.run[mask], level)
         return Effect(leader, least, found.interval, found.n_own, found.n_other)
 
-    effects = [effect(-1, 0, lead == 0, given * log.n_actions + log.leader)]
-    for leader in range(log.n_actions):
-        places = ((least, (log.leader == leader) & (lead == least)) for least in range(1, LARGEST_LEAD + 1))
-        effects += [effect(leader, least, here, given) for least, here in places]
-    stratum = (given * (LARGEST_LEAD + 1) + lead) * log.n_actions + log.leader
-    tails = [effect(-1, least, lead >= least, stratum) for least in range(LARGEST_LEAD, 0, -1)]
-    deep, last = (
-        next((tail for tail in tails if min(tail.n_for, tail.n_against) >= enough), None) for enough in (DEEP, LAST)
-    )
-    return tuple(effect for effect in effects if effect.n_for), deep, last
+    leads = range(1, LARGEST_LEAD + 1)
+    together = [effect(-1, least, lead == least, stratum) for least in (0, *leads)]
+    apart = [
+        effect(j, least, (log.leader == j) & (lead == least), given) for j in range(log.n_actions) for least in leads
+    ]
+    tails = [effect(-1, least, lead >= least, stratum * (LARGEST_LEAD + 1) + lead) for least in leads]
+    seen = lambda effects: [effect for effect in effects if effect.n_for]  # noqa: E731
+    return seen([together[0], *apart]), seen(together), tails
 
 
-def _verdict(found, deepest, last, margin, level) -> tuple[str, str]:
+def _deepest(tails: list[Effect], enough: int) -> Effect | None:
+    """The largest leads at which there are enough decisions with own information for and against the leader."""
+    return next((tail for tail in tails[::-1] if min(tail.n_for, tail.n_against) >= enough), None)
+
+
+def _verdict(found, together, deepest, last, margin, level) -> tuple[str, str]:
     if deepest is None:
         return "cannot tell", (
             f"The log is too short: at no lead are there {DEEP} decisions with own information for the leading action "
@@ -267,7 +250,15 @@ def _verdict(found, deepest, last, margin, level) -> tuple[str, str]:
             f"{where[0].upper()}{where[1:]}, below the margin {margin:g}; but actions do not go with those before them "
             "either: this is indifference rather than herding, or a log too short to show it."
         )
-    return "herding", f"Agents go with those before them, and {where}, below the margin {margin:g}."
+    if together[0].lead > 0 or together[0].interval.low <= 0:
+        return "cannot tell", (
+            f"{where[0].upper()}{where[1:]}, below the margin {margin:g}; but it is not shown to move actions where no "
+            "action leads either, so it need not be the others that silence it."
+        )
+    return "herding", (
+        f"Actions go with those before them. Own information moves an action by {together[0].interval} where no action "
+        f"leads, but {where}, below the margin {margin:g}."
+    )
 
 
 def _weights(log: DecisionLog, reach: int, level: float) -> Weights | None:
@@ -276,38 +267,6 @@ def _weights(log: DecisionLog, reach: int, level: float) -> Weights | None:
     if log.truth is not None and np.ptp(log.truth):
         columns.append(log.truth)
     return logit_weights(log.action, columns, log.run, log.n_runs, level)
-
-
-def _pooled(log: DecisionLog, effects: tuple[Effect, ...], margin: float) -> Onset:
-    leads = tuple(_lead_of_onset([e for e in effects if e.leader in (-1, j)], margin) for j in range(log.n_actions))
-    needed = np.where(np.array(leads) < 0, np.iinfo(np.int32).max, leads)[log.leader]
-    return Onset("pooled", leads, *(log.first(log.lead >= column) for column in needed.T))
-
-
-def _lead_of_onset(effects: list[Effect], margin: float) -> tuple[int, int, int]:
-    """Smallest lead with an effect below the margin, if effects never grow with the lead: estimate and limits."""
-    from scipy.optimize import isotonic_regression
-
-    estimate, low, high = np.array([(e.interval.estimate, e.interval.low, e.interval.high) for e in effects]).T
-    weight = [e.n_for * e.n_against / (e.n_for + e.n_against) for e in effects]
-    falling = isotonic_regression(estimate, weights=weight, increasing=False).x
-    shown = np.maximum.accumulate(low[::-1])[::-1]  # an effect is at least what is shown at any larger lead
-    beaten = np.minimum.accumulate(high)  # and at most what is shown at any smaller one
-    masks = (falling < margin, shown <= margin, beaten < margin)
-    return tuple(int(effects[mask.argmax()].lead) if mask.any() else -1 for mask in masks)
-
-
-def _overruled(log: DecisionLog) -> Onset | None:
-    """Sets from single runs: after the last action against the lead, not after the first signal overruled since."""
-    if log.signal is None:
-        return None
-    deviates = (log.lead > 0) & (log.action != log.leader)
-    earliest = np.ones(log.n_runs, dtype=np.int64)
-    np.maximum.at(earliest, log.run[deviates], log.position[deviates] + 1)
-    overruled = (log.lead > 0) & (log.action == log.leader) & (log.signal != log.leader)
-    latest = log.first(overruled & (log.position >= earliest[log.run]))
-    length = np.bincount(log.run)
-    return Onset("overruled", None, np.full(log.n_runs, -1), np.where(earliest < length, earliest, -1), latest)
 
 
 def _cost(log: DecisionLog, level: float) -> Cost | None:

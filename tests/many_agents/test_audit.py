@@ -176,8 +176,30 @@ def test_urn_and_common_cause_are_refused_alike_and_told_apart_by_signals():
     # counter-instance: signals are logged. Agents that follow them are not taken for agents that copy.
     alone, _ = logs.logit(300, 10, own=40.0, predecessor=0.0, rng=rng)
     assert audit.report(alone[WITH_SIGNALS]).verdict == "own information counts"
-    copied = urn.assign(signal=rng.integers(2, size=len(urn)))
-    assert audit.report(copied).verdict == "herding"
+
+
+def test_urn_and_common_cause_are_not_told_apart_by_information_that_nobody_uses():
+    rng = np.random.default_rng(25)
+    for make in (logs.urn, logs.common_cause):
+        verdicts = []
+        for _ in range(20):
+            log = make(300, 10, rng=rng)
+            for extra in ({"signal": rng.integers(2, size=3_000)}, {"truth": np.repeat(rng.integers(2, size=300), 10)}):
+                found = audit.report(log.assign(**extra))
+                assert found.dependence.p_value < 1e-6
+                verdicts.append(found.verdict)
+        assert verdicts.count("cannot tell") >= 37  # 40 logs, each told apart by chance once in forty at most
+
+
+def test_misleading_cases_look_like_herds_when_only_truth_is_logged():
+    # nobody looks at anybody; each case has its own rate of right answers, some below one half
+    rng = np.random.default_rng(24)
+    truth, rate = rng.integers(2, size=400), rng.choice([0.95, 0.05], p=[0.75, 0.25], size=400)
+    right = rng.random((400, 20)) < rate[:, None]
+    actions = np.where(right, truth[:, None], 1 - truth[:, None])
+    log = logs._frame(actions, actions, truth)
+    assert audit.report(log[WITH_TRUTH]).verdict == "herding or a shared cause"
+    assert audit.report(log).verdict == "own information counts"
 
 
 def test_independent_agents_agree_without_looking():
