@@ -8,16 +8,18 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
-from scipy.sparse.linalg import splu
+from scipy.sparse.linalg import bicgstab, splu
 
 from llma_tutorial import _validate
 from llma_tutorial.control._problem import StoppingProblem
-from llma_tutorial.control._tree import BeliefTree
+from llma_tutorial.control._tree import BeliefTree, belief_lattice
 
 START_CELLS = 64
 MAX_POINTS = 12_000
 MAX_ROUNDS = 60
 CUTS = (0.05, 0.95)  # no cut is closer to the end of an edge
+CONTROLLERS = 4000  # plans up to which the controller that links them is evaluated
+DIRECT = 2000  # unknowns up to which linear systems are factorised
 BACKUPS = 8  # Bellman backups of the upper side in each round
 TIE = 1e-12  # relative to the largest cost: stopping and continuing cost the same
 
@@ -101,7 +103,8 @@ class Solution:
         return inside
 
     def _bounds(self, beliefs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        corners, weights = self.tree.locate(beliefs)
+        cells, weights = self.tree.locate(beliefs)
+        corners = self.tree.corners[cells]
         costs = np.einsum("nkx,nx->nk", self.plans[corners], beliefs).min(axis=1)
         return (weights * self.lower[corners]).sum(axis=1), np.minimum(costs, self.problem.stopping_cost(beliefs))
 
@@ -157,7 +160,7 @@ def solve(problem: StoppingProblem, *, tolerance: float = 1e-4) -> Solution:
             "`problem` must have a cost of continuing that is linear in the belief, or the optimal cost need not be "
             f"concave. Got a {type(problem).__name__}; solve_from(problem, belief) solves it from one belief."
         )
-    tree = BeliefTree(problem.n_states)
+    tree, mixtures = BeliefTree(problem.n_states), belief_lattice(problem.n_states, 4)
     while len(tree.leaves()) < START_CELLS:
         leaves = tree.leaves()
         tree.split(leaves, tree.longest_edges(leaves), np.full(len(leaves), 0.5))
@@ -166,30 +169,41 @@ def solve(problem: StoppingProblem, *, tolerance: float = 1e-4) -> Solution:
     for iterations in range(1, MAX_ROUNDS + 1):
         chain = _Chain(problem, tree)
         lower, stopping = _lower_side(chain, stopping)
-        plans = _upper_side(chain, stopping, plans, controller=len(tree.points) < 3000, small=tolerance * 1e-3)
+        plans = _upper_side(chain, stopping, plans, small=tolerance * 1e-3)
         gaps = _corner_gaps(tree, lower, plans)
-        bound = np.minimum(gaps.max(axis=2).min(axis=1), gaps.mean(axis=1).max(axis=1))
+        bound = (mixtures @ gaps).max(axis=2).min(axis=1)
         width = float(bound.max())
         if width <= tolerance:
             return Solution(problem, width, iterations, tree, lower, plans)
         local = bound - np.einsum("ckk->ck", gaps).mean(axis=1)  # what interpolation adds in the cell itself
-        worst = local.max()
-        wide = (local > min(max(tolerance / 2, worst / 8), worst / 2)) & (local > 0)
+        score = local * _weights_of_cells(chain, tree, stopping, np.maximum(bound - tolerance, 0))
+        wide = (score > score.max() / 8) | (local > max(tolerance / 2, local.max() / 4))
         if len(tree.points) + wide.sum() > MAX_POINTS:
             break
-        size = len(tree.points)
-        cells = tree.leaves()[wide]
-        tree.split(cells, *_widest_cuts(tree, cells, gaps[wide]))
-        new, (one, two) = tree.points[size:], tree.parents[size:].T
-        choices = np.stack([plans[one], plans[two], problem.stop_cost.T[problem.stop_action(new)]], axis=1)
-        cheapest = np.einsum("nkx,nx->nk", choices, new).argmin(axis=1)
-        plans = np.vstack([plans, choices[np.arange(len(new)), cheapest]])
-        stopping = np.concatenate([stopping, stopping[one] & stopping[two]])
+        plans, stopping = _refined(problem, tree, wide, gaps, plans, stopping)
     raise ValueError(
         f"`tolerance` must be one that {MAX_POINTS} beliefs and {MAX_ROUNDS} rounds can reach. Got {tolerance:g}: the "
-        f"bracket for {problem.n_states} states was still {width:.3g} wide with {len(tree.points)} beliefs after "
+        f"bracket for {problem.n_states} states was still {width:.3g} wide with {len(lower)} beliefs after "
         f"{iterations} rounds; ask for a wider one, or a smaller discount."
     )
+
+
+def _refined(
+    problem: StoppingProblem,
+    tree: BeliefTree,
+    wide: np.ndarray,
+    gaps: np.ndarray,
+    plans: np.ndarray,
+    stopping: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cut the wide cells of the tree; a new point starts with the cheapest plan at hand and its parents' decision."""
+    size, cells = len(tree.points), tree.leaves()[wide]
+    tree.split(cells, *_widest_cuts(tree, cells, gaps[wide]))
+    new, (one, two) = tree.points[size:], tree.parents[size:].T
+    choices = np.stack([plans[one], plans[two], problem.stop_cost.T[problem.stop_action(new)]], axis=1)
+    cheapest = np.einsum("nkx,nx->nk", choices, new).argmin(axis=1)
+    plans = np.vstack([plans, choices[np.arange(len(new)), cheapest]])
+    return plans, np.concatenate([stopping, stopping[one] & stopping[two]])
 
 
 class _Chain:
@@ -198,26 +212,40 @@ class _Chain:
     def __init__(self, problem: StoppingProblem, tree: BeliefTree) -> None:
         self.problem, self.points = problem, tree.points
         self.probability, self.following = problem.successors(tree.points)
-        corners, weights = tree.locate(self.following.reshape(-1, problem.n_states))
-        self.corners = corners.reshape(self.following.shape)
-        self.weights = weights.reshape(self.following.shape)
+        cells, weights = tree.locate(self.following.reshape(-1, problem.n_states))
+        self.corners, self.weights = (part.reshape(self.following.shape) for part in (tree.corners[cells], weights))
+        self.cells = cells.reshape(self.probability.shape)
+        entries = problem.discount * self.probability[:, :, None] * self.weights
+        row_ends = np.arange(len(entries) + 1) * entries[0].size
+        shape = (len(entries), len(entries))
+        self.step = sparse.csr_matrix((entries.ravel(), self.corners.ravel(), row_ends), shape=shape)
+
+
+def _weights_of_cells(chain: _Chain, tree: BeliefTree, stopping: np.ndarray, excess: np.ndarray) -> np.ndarray:
+    """How much an error in each leaf adds to the brackets that are too wide: discounted visits from those leaves."""
+    leaves, going = tree.leaves(), np.flatnonzero(~stopping)
+    share = np.repeat(excess, tree.points.shape[1]) / tree.points.shape[1]
+    start = np.bincount(tree.corners[leaves].ravel(), weights=share, minlength=len(tree.points))
+    system = sparse.identity(going.size, format="csc") - chain.step[going][:, going].T
+    visits = (
+        _solve_linear(system, start[going], precision=1e-3)[:, None] * chain.probability[going] * chain.problem.discount
+    )
+    landed = np.bincount(chain.cells[going].ravel(), weights=visits.ravel(), minlength=len(tree.corners))
+    return excess + landed[leaves]
 
 
 def _lower_side(chain: _Chain, stopping: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Fixed point of the Bellman operator with interpolation, by policy iteration from a guess of the stopping set."""
-    problem, n = chain.problem, len(chain.points)
-    entries = chain.probability[:, :, None] * chain.weights
-    row_ends = np.arange(n + 1) * entries[0].size
-    step = problem.discount * sparse.csr_matrix((entries.ravel(), chain.corners.ravel(), row_ends), shape=(n, n))
+    problem, step = chain.problem, chain.step
     stop, running = problem.stopping_cost(chain.points), problem.running_cost(chain.points)
     tie = TIE * max(np.abs(stop).max(), np.abs(running).max() / (1 - problem.discount))
-    for _ in range(100):
+    for _ in range(30):
         going = np.flatnonzero(~stopping)
         value = stop.copy()
         if going.size:
             from_going = step[going]
             system = sparse.identity(going.size, format="csc") - from_going[:, going]
-            value[going] = splu(system.tocsc()).solve(running[going] + from_going[:, stopping] @ stop[stopping])
+            value[going] = _solve_linear(system, running[going] + from_going[:, stopping] @ stop[stopping])
         keep_going = running + step @ value
         better = np.where(np.abs(keep_going - stop) <= tie, stopping, stop < keep_going)
         if (better == stopping).all():
@@ -227,13 +255,22 @@ def _lower_side(chain: _Chain, stopping: np.ndarray) -> tuple[np.ndarray, np.nda
     return value - residual / (1 - problem.discount), stopping
 
 
-def _upper_side(chain: _Chain, stopping: np.ndarray, plans: np.ndarray, controller: bool, small: float) -> np.ndarray:
+def _solve_linear(system: sparse.sparray, right: np.ndarray, precision: float = 1e-13) -> np.ndarray:
+    """Solve a sparse system, exactly if it is small; what an iterative solution leaves open is certified elsewhere."""
+    if right.size > DIRECT:
+        solution, failed = bicgstab(system.tocsr(), right, rtol=precision, atol=0, maxiter=2000)
+        if not failed:
+            return solution
+    return splu(system.tocsc()).solve(right)
+
+
+def _upper_side(chain: _Chain, stopping: np.ndarray, plans: np.ndarray, small: float) -> np.ndarray:
     """Plans (n, X), each the exact cost of a real plan in every state, improved by backups at the points."""
     problem = chain.problem
     going = np.flatnonzero(~stopping)
     if not going.size:
         return plans
-    if controller:
+    if going.size < CONTROLLERS:
         plans = _cheaper(plans, going, _evaluate_controller(chain, stopping), chain.points)
     following, corners = chain.following[going], chain.corners[going]
     final_cost, final_plan = problem.stopping_cost(following), problem.stop_cost.T[problem.stop_action(following)]
@@ -269,7 +306,10 @@ def _evaluate_controller(chain: _Chain, stopping: np.ndarray) -> np.ndarray:
         moves = (np.ones(rows.size), (rows, number[nearest[rows, y]]))
         step = problem.discount * problem.transition_matrix * likelihood
         system = system - sparse.kron(sparse.csr_matrix(moves, shape=(going.size, going.size)), step, format="csr")
-    return splu(system.tocsc()).solve(_backup(problem, final).ravel()).reshape(going.size, -1)
+    right = _backup(problem, final).ravel()
+    cost = _solve_linear(system, right)
+    cost = cost + np.abs(system @ cost - right).max() / (1 - problem.discount)
+    return cost.reshape(going.size, -1)
 
 
 def _cheaper(plans: np.ndarray, rows: np.ndarray, others: np.ndarray, points: np.ndarray) -> np.ndarray:

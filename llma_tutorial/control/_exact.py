@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -134,18 +135,21 @@ def evaluate(
     """
     belief = start_belief(problem, belief)
     lowest, highest = problem.cost_range
-    n_symbols = problem.observation_matrix.shape[1]
-    beliefs, counts = belief[None], np.zeros((1, n_symbols), dtype=np.int64)
+    beliefs, counts = belief[None], np.zeros((1, problem.observation_matrix.shape[1]), dtype=np.int64)
     alive = np.ones((len(stop_probability(policy, beliefs)), 1))
     cost, running, dropped = (np.zeros(len(alive)) for _ in range(3))
-    outcome = np.zeros((len(alive), *problem.stop_cost.shape))
-    stop_times = []
-    for step in range(100_000):
+    outcome, stop_times = np.zeros((len(alive), *problem.stop_cost.shape)), []
+    for step in itertools.count():
         weight = problem.discount**step
-        open_width = alive.sum(axis=1) * weight * (highest - lowest)
-        if (horizon is None and open_width.max() + dropped.max() * (highest - lowest) <= tolerance) or not len(beliefs):
-            dropped += weight * alive.sum(axis=1)
+        unknown = dropped + weight * alive.sum(axis=1) * (horizon is None)
+        if unknown.max() * (highest - lowest) <= tolerance and (horizon is None or not len(beliefs)):
             break
+        if dropped.max() * (highest - lowest) > tolerance:
+            raise ValueError(
+                f"`tolerance` must be one that {max_beliefs} beliefs can reach. Got {tolerance:g}: the bracket was "
+                f"{dropped.max() * (highest - lowest):.3g} wide after {step} steps; raise `max_beliefs`, set a "
+                "`horizon`, or simulate."
+            )
         stopping = alive * (1 if step == horizon else stop_probability(policy, beliefs))
         alive = alive - stopping
         stop_times.append(stopping.sum(axis=1))
@@ -156,30 +160,31 @@ def evaluate(
         running += paid
         cost += paid + weight * stopping @ problem.stopping_cost(beliefs)
         if step == horizon:
+            unknown = dropped
             break
-        probability, following = problem.successors(beliefs)
-        alive = (alive[:, :, None] * probability).reshape(len(alive), -1)
-        counts = (counts[:, None] + np.eye(n_symbols, dtype=np.int64)).reshape(-1, n_symbols)
-        first, place = _merge(problem, counts)
-        merged = np.zeros((len(alive), len(first)))
-        for row, masses in zip(merged, alive, strict=True):
-            row += np.bincount(place, weights=masses, minlength=len(first))
-        beliefs, counts = following.reshape(-1, problem.n_states)[first], counts[first]
-        likely = merged.max(axis=0)
-        keep = likely > NEGLIGIBLE
-        if keep.sum() > max_beliefs:
-            keep &= likely >= np.partition(likely, -max_beliefs)[-max_beliefs]
-        dropped += weight * problem.discount * merged[:, ~keep].sum(axis=1)
-        beliefs, counts, alive = beliefs[keep], counts[keep], merged[:, keep]
-    width = dropped * (highest - lowest)
-    if width.max() > tolerance:
-        raise ValueError(
-            f"`tolerance` must be one that {max_beliefs} beliefs can reach. Got {tolerance:g}: the bracket was "
-            f"{width.max():.3g} wide after {step} steps; raise `max_beliefs`, set a `horizon`, or simulate."
-        )
-    results = cost + dropped * lowest, cost + dropped * highest, running, np.array(stop_times).T, outcome
+        beliefs, counts, alive, lost = _next_step(problem, beliefs, counts, alive, max_beliefs)
+        dropped += weight * problem.discount * lost
+    results = cost + unknown * lowest, cost + unknown * highest, running, np.array(stop_times).T, outcome
     single = np.ndim(policy(belief[None])) == 1
     return Evaluation(*(result[0] if single else result for result in results))
+
+
+def _next_step(
+    problem: StoppingProblem, beliefs: np.ndarray, counts: np.ndarray, alive: np.ndarray, max_beliefs: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Beliefs after one more observation, their counts and masses (m, n), and the mass (m,) that was dropped."""
+    n_symbols = counts.shape[1]
+    probability, following = problem.successors(beliefs)
+    alive = (alive[:, :, None] * probability).reshape(len(alive), -1)
+    counts = (counts[:, None] + np.eye(n_symbols, dtype=np.int64)).reshape(-1, n_symbols)
+    first, place = _merge(problem, counts)
+    merged = np.array([np.bincount(place, weights=masses, minlength=len(first)) for masses in alive])
+    likely = merged.max(axis=0)
+    keep = likely > NEGLIGIBLE
+    if keep.sum() > max_beliefs:
+        keep &= likely >= np.partition(likely, -max_beliefs)[-max_beliefs]
+    kept = first[keep]
+    return following.reshape(-1, problem.n_states)[kept], counts[kept], merged[:, keep], merged[:, ~keep].sum(axis=1)
 
 
 def solve_from(

@@ -10,6 +10,7 @@ import numpy as np
 from llma_tutorial import _validate
 from llma_tutorial.control._bracket import Solution, solve
 from llma_tutorial.control._problem import StoppingProblem
+from llma_tutorial.control._tree import belief_lattice
 
 STEPS = {2: 200, 3: 24}  # steps of the lattice of beliefs on which the computed policy is compared; 8 beyond 3 states
 MINOR = 1e-12
@@ -217,14 +218,6 @@ def mlr_order(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     """Matrix (len(p), len(q)) of whether each belief of p dominates each of q in the likelihood ratio order."""
     i, j = np.triu_indices(p.shape[1], 1)
     return (p[:, None, j] * q[None, :, i] >= p[:, None, i] * q[None, :, j] - MINOR).all(axis=2)
-
-
-def belief_lattice(n_states: int, steps: int) -> np.ndarray:
-    """All beliefs whose probabilities are multiples of 1 / steps, in lexicographic order."""
-    bars = list(itertools.combinations(range(steps + n_states - 1), n_states - 1))
-    places = np.array(bars, dtype=int).reshape(len(bars), n_states - 1)
-    edges = np.hstack([np.full((len(places), 1), -1), places, np.full((len(places), 1), steps + n_states - 1)])
-    return (np.diff(edges, axis=1) - 1) / steps
 
 
 def in_likelihood_order(observation_matrix: np.ndarray) -> np.ndarray:

@@ -20,8 +20,8 @@ class BeliefTree:
     --------
     >>> tree = BeliefTree(2)
     >>> tree.split(tree.leaves(), np.array([[0, 1]]), np.array([0.5]))
-    >>> corners, weights = tree.locate(np.array([[0.25, 0.75]]))
-    >>> tree.points[corners[0]], weights[0]
+    >>> cell, weights = tree.locate(np.array([[0.25, 0.75]]))
+    >>> tree.points[tree.corners[cell[0]]], weights[0]
     (array([[0.5, 0.5],
            [0. , 1. ]]), array([0.5, 0.5]))
     """
@@ -68,7 +68,7 @@ class BeliefTree:
         self._part = np.concatenate([self._part, np.full(2 * len(cells), -1)])
 
     def locate(self, beliefs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Corners (n, X) of the leaf around each of n beliefs, as indices of points, and the weights on them."""
+        """The leaf (n,) around each of n beliefs, and the weights (n, X) that write them as mixtures of its corners."""
         weights = np.array(beliefs, dtype=float)
         cell = np.zeros(len(weights), dtype=np.int64)
         moving = np.arange(len(weights))
@@ -81,4 +81,12 @@ class BeliefTree:
             weights[moving, i] = np.where(beyond, on_cut, w_i + w_j - on_cut)
             weights[moving, j] = np.where(beyond, w_i + w_j - on_cut, on_cut)
             cell[moving] = self._part[here] + beyond
-        return self.corners[cell], np.maximum(weights, 0)
+        return cell, np.maximum(weights, 0)
+
+
+def belief_lattice(n_states: int, steps: int) -> np.ndarray:
+    """All beliefs whose probabilities are multiples of 1 / steps, in lexicographic order."""
+    bars = list(itertools.combinations(range(steps + n_states - 1), n_states - 1))
+    places = np.array(bars, dtype=int).reshape(len(bars), n_states - 1)
+    edges = np.hstack([np.full((len(places), 1), -1), places, np.full((len(places), 1), steps + n_states - 1)])
+    return (np.diff(edges, axis=1) - 1) / steps

@@ -19,10 +19,12 @@ Algorithm (`solve`). Both bounds live on a tree of simplices over the beliefs (`
                  the controller that moves to the plan of the nearest point (one linear system evaluates them all) and
                  from Bellman backups; a point keeps a new plan only if it costs less there.
     Certificate  In a cell, upper - lower at the belief with weights w is at most sum_k w_k (alpha'v_k - lower(v_k)) for
-                 the plan alpha of any corner and for any mixture of them: at most the largest of these corner gaps.
-    Refinement   Cells where interpolation itself adds more than half of the tolerance are cut, across the edge with the
-                 widest bracket, where the plans of its two ends cost the same: kinks of V are found, not approached.
-                 The solver stops when the certificate is within the tolerance, and refuses when it cannot get there.
+                 the plan alpha of any corner and for any mixture of them: at most the largest of these corner gaps,
+                 for the best of a fixed set of mixtures.
+    Refinement   Cells are cut where interpolation adds much to the brackets that are still too wide, counting how often
+                 beliefs visit them, across the edge with the widest bracket, where the plans of its two ends cost the
+                 same: kinks of V are found, not approached. The solver stops when the certificate is within the
+                 tolerance, and refuses when it cannot get there.
 
 `solve_from` is a second route, by backward induction from one belief; `evaluate` and `simulate` price any policy.
 

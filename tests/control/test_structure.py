@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from llma_tutorial.beliefs import is_tp2, mlr_dominates
 from llma_tutorial.control._bracket import _backup, _Chain
-from llma_tutorial.control._structure import belief_lattice, in_likelihood_order, mlr_order, worst_minor
-from llma_tutorial.control._tree import BeliefTree
+from llma_tutorial.control._structure import in_likelihood_order, mlr_order, worst_minor
+from llma_tutorial.control._tree import BeliefTree, belief_lattice
 from llma_tutorial.control.incentives import payer_problem
 from llma_tutorial.control.stopping import (
     StoppingProblem,
