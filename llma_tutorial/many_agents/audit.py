@@ -51,9 +51,9 @@ if TYPE_CHECKING:
 
 FEWEST_RUNS = 30  # uncertainty by run is too rough with fewer
 DEEP = 60  # decisions with each own signal in the part of a log that can show that they make no difference
-HERDING = {"a": "herding", "b": "herding or a shared cause"}
 LAST = 10  # the same for the largest leads, which must not point the other way
 INTERCEPTS = 8  # positions with an intercept of their own in the weights; later ones share the last
+HERDING = {"a": "herding", "b": "herding or a shared cause"}
 
 
 @dataclass(frozen=True)
@@ -257,7 +257,7 @@ def _verdict(found, together, deepest, last, margin, level) -> tuple[str, str]:
         )
     return "herding", (
         f"Actions go with those before them. Own information moves an action by {together[0].interval} where no action "
-        f"leads, but {where}, below the margin {margin:g}."
+        f"leads, but at leads of {deepest.lead} or more by {deepest.interval}, below the margin {margin:g}."
     )
 
 
