@@ -16,10 +16,11 @@ from llma_tutorial.control._tree import BeliefTree, belief_lattice
 
 START_CELLS = 64
 MAX_POINTS = 12_000
-MAX_ROUNDS = 60
+MAX_ROUNDS = 120
 CUTS = (0.05, 0.95)  # no cut is closer to the end of an edge
 CONTROLLERS = 4000  # plans up to which the controller that links them is evaluated
 DIRECT = 2000  # unknowns up to which linear systems are factorised
+MARKED = 0.6  # share of the estimated error whose cells are cut in a round
 BACKUPS = 8  # Bellman backups of the upper side in each round
 TIE = 1e-12  # relative to the largest cost: stopping and continuing cost the same
 
@@ -177,7 +178,8 @@ def solve(problem: StoppingProblem, *, tolerance: float = 1e-4) -> Solution:
             return Solution(problem, width, iterations, tree, lower, plans)
         local = bound - np.einsum("ckk->ck", gaps).mean(axis=1)  # what interpolation adds in the cell itself
         score = local * _weights_of_cells(chain, tree, stopping, np.maximum(bound - tolerance, 0))
-        wide = (score > score.max() / 8) | (local > max(tolerance / 2, local.max() / 4))
+        order = np.sort(score)[::-1]
+        wide = (score >= order[np.searchsorted(order.cumsum(), MARKED * order.sum())]) & (score > 0)
         if len(tree.points) + wide.sum() > MAX_POINTS:
             break
         plans, stopping = _refined(problem, tree, wide, gaps, plans, stopping)
@@ -327,7 +329,7 @@ def _corner_gaps(tree: BeliefTree, lower: np.ndarray, plans: np.ndarray) -> np.n
 
 
 def _widest_cuts(tree: BeliefTree, cells: np.ndarray, gaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Edge (cells, 2) of each cell with the widest bracket where the plans of its ends cross, and that place on it."""
+    """Edge (cells, 2) of each cell on which interpolation adds most, and where the plans of its ends cross on it."""
     row = np.arange(len(cells))[:, None]
     i, j = np.broadcast_to(tree.pairs.T[:, None], (2, len(cells), len(tree.pairs)))
     turned = tree.corners[cells[:, None], i] > tree.corners[cells[:, None], j]  # neighbours must cut at the same point
@@ -335,5 +337,5 @@ def _widest_cuts(tree: BeliefTree, cells: np.ndarray, gaps: np.ndarray) -> tuple
     at_first, at_second = gaps[row, j, i] - gaps[row, i, i], gaps[row, i, j] - gaps[row, j, j]
     total = at_first + at_second
     share = np.clip(np.divide(at_first, total, out=np.full_like(total, 0.5), where=total > 0), *CUTS)
-    widest = (gaps[row, i, i] + share * (gaps[row, i, j] - gaps[row, i, i])).argmax(axis=1)[:, None]
+    widest = (share * at_second).argmax(axis=1)[:, None]
     return np.hstack([i[row, widest], j[row, widest]]), share[row, widest][:, 0]

@@ -21,10 +21,10 @@ Algorithm (`solve`). Both bounds live on a tree of simplices over the beliefs (`
     Certificate  In a cell, upper - lower at the belief with weights w is at most sum_k w_k (alpha'v_k - lower(v_k)) for
                  the plan alpha of any corner and for any mixture of them: at most the largest of these corner gaps,
                  for the best of a fixed set of mixtures.
-    Refinement   Cells are cut where interpolation adds much to the brackets that are still too wide, counting how often
-                 beliefs visit them, across the edge with the widest bracket, where the plans of its two ends cost the
-                 same: kinks of V are found, not approached. The solver stops when the certificate is within the
-                 tolerance, and refuses when it cannot get there.
+    Refinement   What interpolation adds in a cell counts as often as beliefs visit it from where the bracket is too
+                 wide. The cells that make up most of this sum are cut, across the edge on which interpolation adds
+                 most, where the plans of its two ends cost the same: kinks of V are found, not approached. The solver
+                 stops when the certificate is within the tolerance, and refuses when it cannot get there.
 
 `solve_from` is a second route, by backward induction from one belief; `evaluate` and `simulate` price any policy.
 
