@@ -140,6 +140,19 @@ def test_three_states_with_several_final_actions():
     assert guess.stop_action(np.eye(3)).tolist() == [0, 1, 2]
 
 
+def test_three_states_that_change_slowly_at_a_high_discount():
+    """Beliefs stay near one vertex for long, so small errors there add up: the refinement has to follow them."""
+    problem = StoppingProblem(
+        [[0.6, 0.3, 0.1], [0.3, 0.4, 0.3], [0.1, 0.3, 0.6]], [0, 0.3, 1], [10, 5, 0], 0.999,
+        [[0.98, 0.02, 0], [0, 0.97, 0.03], [0, 0, 1]],
+    )  # fmt: skip
+    solution = solve(problem, tolerance=0.02)
+    assert len(solution.points) < 2_000
+    runs = simulate(problem, solution.policy, 4_000, [1, 0, 0], rng=np.random.default_rng(9))
+    low, high = runs.interval(0.9999)
+    assert low < solution.value([1, 0, 0])[1] < high
+
+
 def test_four_states_close_or_say_how_far_they_got(monkeypatch):
     guess = wald(0.1 + 0.6 * np.eye(4), 10 * (1 - np.eye(4)), 0.9)
     solution = solve(guess, tolerance=0.5)
