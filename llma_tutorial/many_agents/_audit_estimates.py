@@ -92,7 +92,9 @@ def difference(outcome: np.ndarray, own: np.ndarray, stratum: np.ndarray, run: n
     low = gap - np.hypot(shares[0] - low1, high0 - shares[1])
     high = gap + np.hypot(high1 - shares[0], shares[1] - low0)
     counted = own[kept].sum()
-    return Difference(Interval(float(gap), float(low), float(high)), int(counted), int(kept.sum() - counted))
+    return Difference(
+        Interval(float(gap), float(max(low, -1)), float(min(high, 1))), int(counted), int(kept.sum() - counted)
+    )
 
 
 def equivalence_power(found: Interval, margin: float, level: float) -> float:
@@ -192,20 +194,34 @@ def logit_weights(
 def firth(cells: np.ndarray, wins: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Logit with Jeffreys' penalty (Firth), whose maximum is finite under separation: weights, leverage, covariance.
 
-    Newton steps of at most 1 in each weight, until one promises to raise the log-likelihood by less than 1e-12.
+    Newton steps of at most 1 in each weight, halved until the penalised log-likelihood rises by a tenth of what the
+    step promises; stops when the promise is less than rounding can show.
     """
+
+    def parts(beta):
+        index = cells @ beta
+        weight = size * expit(index) * expit(-index)
+        information = cells.T @ (weight[:, None] * cells)
+        value = wins @ index - size @ np.logaddexp(0, index) + np.linalg.slogdet(information)[1] / 2
+        return value, expit(index), weight, information
+
     beta = np.zeros(cells.shape[1])
-    for _ in range(500):
-        p = expit(cells @ beta)
-        weight = size * p * (1 - p)
-        covariance = np.linalg.inv(cells.T @ (weight[:, None] * cells))
+    value, p, weight, information = parts(beta)
+    for _ in range(10_000):
+        covariance = np.linalg.inv(information)
         leverage = weight * np.einsum("ci,ij,cj->c", cells, covariance, cells)
         gradient = cells.T @ (wins - size * p + leverage * (0.5 - p))
         step = covariance @ gradient
-        if gradient @ step < 1e-12:
+        promise = gradient @ step
+        if promise < 1e-12 * (1 + abs(value)):
             return beta, leverage, covariance
-        beta = beta + step / max(1.0, np.abs(step).max())
-    raise RuntimeError(f"The penalised fit must converge within 500 steps. Got a promise of {gradient @ step:.3g}.")
+        size_of_step = 1 / max(1.0, np.abs(step).max())
+        while (there := parts(beta + size_of_step * step))[0] < value + 0.1 * size_of_step * promise:
+            size_of_step /= 2
+            if size_of_step * promise < 1e-12 * (1 + abs(value)):
+                return beta, leverage, covariance
+        beta, (value, p, weight, information) = beta + size_of_step * step, there
+    raise RuntimeError(f"The penalised fit must converge within 10,000 steps. Got a promise of {promise:.3g}.")
 
 
 def separating_ratios(cells: np.ndarray, wins: np.ndarray, size: np.ndarray, enough: int) -> tuple[float, float] | None:

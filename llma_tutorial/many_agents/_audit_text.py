@@ -27,7 +27,8 @@ REFUSAL = (
 def page(report: Report) -> str:
     """The report as text."""
     lines = [
-        f"{report.n_decisions:,} decisions in {report.n_runs:,} runs, {report.n_actions} actions",
+        f"{report.n_decisions:,} decisions in {report.n_runs:,} runs, {report.n_actions} actions; in brackets "
+        f"{100 * report.level:g} % intervals",
         f"case ({report.case}): {CASES[report.case]}",
         f"VERDICT: {report.verdict}",
         report.reason,

@@ -128,7 +128,7 @@ def test_penalised_fit_in_closed_form():
     # one intercept: half a win and half a loss are added (Firth 1993), also where every decision is the same
     for wins, size in ((3, 10), (10, 10), (0, 4)):
         beta = estimates.firth(np.ones((1, 1)), np.array([wins]), np.array([size]))[0]
-        assert beta[0] == pytest.approx(np.log((wins + 0.5) / (size - wins + 0.5)), abs=1e-6)
+        assert beta[0] == pytest.approx(np.log((wins + 0.5) / (size - wins + 0.5)), abs=1e-5)
 
 
 def test_fieller_limits_are_the_ratios_not_rejected():
@@ -254,6 +254,40 @@ def test_indifference_is_not_herding():
     stubborn = audit.report(log.assign(action=1))
     assert stubborn.verdict == "cannot tell"
     assert stubborn.dependence is None
+
+
+def any_log(rng):
+    """A log of agents that follow some rule or other, with some noise; runs may differ in length."""
+    n_runs, n_agents, n_actions = rng.integers(30, 90), rng.integers(1, 12), rng.choice([2, 2, 2, 4])
+    truth = rng.integers(n_actions, size=n_runs)
+    noise, rule = rng.choice([0, 0, 0.01, 0.5]), rng.integers(5)
+    signals = np.where(rng.random((n_runs, n_agents)) < 0.6, truth[:, None], rng.integers(n_actions, size=(n_runs, 1)))
+    actions = np.zeros((n_runs, n_agents), dtype=int)
+    for k in range(n_agents):
+        own, last = signals[:, k], actions[:, max(k - 1, 0)]
+        followed = (own, last, truth, np.where(rng.random(n_runs) < 0.5, own, last), n_actions - 1 - own)[rule]
+        astray = rng.random(n_runs) < noise
+        actions[:, k] = np.where(astray, rng.integers(n_actions, size=n_runs), followed)
+    log = logs._frame(actions, signals, truth)
+    length = rng.integers(1, n_agents + 1, size=n_runs) if rng.random() < 0.4 else np.full(n_runs, n_agents)
+    return log[log["order"] < length[log["run"]]]
+
+
+@pytest.mark.filterwarnings("error")
+def test_every_log_gets_a_report():
+    rng = np.random.default_rng(26)
+    verdicts = set()
+    for _ in range(150):
+        log = any_log(rng)
+        for columns in (WITH_SIGNALS, WITH_TRUTH, list(log)):
+            found = audit.report(log[columns])
+            verdicts.add(found.verdict)
+            assert str(found)
+            for effect in found.effects:
+                assert -1 <= effect.interval.low <= effect.interval.estimate <= effect.interval.high <= 1
+            if found.power is not None:
+                assert 0 <= found.power <= 1
+    assert len(verdicts) >= 3
 
 
 # --- agents of known kind -------------------------------------------------------------------------------------------
