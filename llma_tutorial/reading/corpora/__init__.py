@@ -2,6 +2,7 @@
 
     measuring_hate_speech, civil_comments, amazon_reviews, fnspid_news, fnspid_prices     published data sets
     from_csv                                                                              your own table
+    world, generate, World                                                                invented texts, law known
 
 Each loader reads a file that you have, or fetches it from the Hugging Face hub, and returns a `Corpus` that prints
 as numbers (rows read, kept, dropped and why, licence, citation), never as text.
@@ -12,12 +13,15 @@ from typing import Any
 
 _HOMES = {
     "Corpus": "_corpus",
+    "World": "worlds",
     "amazon_reviews": "amazon",
     "civil_comments": "civil",
     "fnspid_news": "fnspid",
     "fnspid_prices": "fnspid",
     "from_csv": "own_data",
+    "generate": "worlds",
     "measuring_hate_speech": "hate_speech",
+    "world": "worlds",
 }
 __all__ = list(_HOMES)
 

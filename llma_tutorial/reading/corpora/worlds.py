@@ -1,0 +1,364 @@
+r"""Worlds: texts written by a grammar, so that the law of what they say given the hidden state is known exactly.
+
+Primitives: a state x; attributes a_1..a_k of 0 or 1, with P(a_q = 1 | x) = r(x, q) each on its own; statements, which
+answer one question or two with yes or no. A value of 1 is always stated, a value of 0 is denied with probability d,
+else left unsaid. Hence the odds of stating, against silence,
+
+    yes to q:  r(x, q) / ((1 - r(x, q)) (1 - d))          no:  d / (1 - d)
+
+and a statement of two answers has the product of their odds (one d / (1 - d) for two noes, which go in one breath).
+A text is a set S of at most `longest` statements that answer no question twice and do not contradict each other, a yes
+being a no to whatever it excludes; P(S | x) is proportional to the product of the odds in S. All sets are enumerated,
+so that the law of the answers is exact. Attributes are independent given the state where every statement answers one
+question, nothing excludes and nothing is cut; a statement such as "it broke after a week", a defect and a no to
+`durable`, ties its two answers together.
+Around the statements stand sentences that answer nothing; order, words and typing errors are drawn at random.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from importlib.resources import files
+from random import Random
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from llma_tutorial import _validate
+from llma_tutorial.reading.corpora._corpus import About, Corpus
+from llma_tutorial.reading.corpora.grammar import ANSWERS, Grammar, Statement, fill, parse
+
+TYPO_RATE = 0.015  # per word of four letters or more
+EXTRA_SENTENCES = (0.45, 0.35, 0.2)  # probabilities of 0, 1, 2 sentences that answer nothing; at least 1 if all is so
+AMBIGUOUS_SHARE = 1 / 3  # of those sentences
+HELD_OUT = {"none": (False, False), "patterns": (True, False), "words": (False, True), "both": (True, True)}
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """A grammar together with the law of what its texts say; `world` makes the three of the book.
+
+    Attributes
+    ----------
+    name : str
+        What printed corpora are called.
+    states, questions : tuple of str
+        Names of the X states and of the k questions.
+    rates : numpy.ndarray of shape (X, k)
+        P(attribute = 1 | state) of each on its own, above 0 and below 1; what comes of it in texts with statements
+        of two answers, exclusions and a limit is `yes_probabilities`.
+    training_rates : numpy.ndarray of shape (k,)
+        The same for texts that say nothing about the state, on which readers are trained.
+    denial : float
+        Probability that a value of 0 is denied and not just left unsaid.
+    longest : int
+        Most statements in a text.
+    grammar : Grammar
+        Sentences and words.
+    excludes : mapping of str to tuple of str
+        Questions that a yes answers with no.
+    stars : numpy.ndarray of shape (X, 5), optional
+        P(stars | state), the environment of reviews.
+    """
+
+    name: str
+    states: tuple[str, ...]
+    questions: tuple[str, ...]
+    rates: np.ndarray
+    training_rates: np.ndarray
+    denial: float
+    longest: int
+    grammar: Grammar
+    excludes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    stars: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        k = len(self.questions)
+        object.__setattr__(self, "rates", _validate.real_array("rates", self.rates, (len(self.states), k)))
+        object.__setattr__(self, "training_rates", _validate.real_array("training_rates", self.training_rates, (k,)))
+        for name in ("rates", "training_rates"):
+            values = getattr(self, name)
+            if values.min() <= 0 or values.max() >= 1:
+                wrong = values[(values <= 0) | (values >= 1)][0]
+                raise ValueError(f"`{name}` must be above 0 and below 1. Got {wrong:g}.")
+        if not 0 < _validate.number("denial", self.denial) < 1:
+            raise ValueError(f"`denial` must be above 0 and below 1. Got {self.denial:g}.")
+        _validate.integer("longest", self.longest, 1)
+        if self.stars is not None:
+            stars = _validate.probabilities("stars", self.stars, (len(self.states), 5))
+            object.__setattr__(self, "stars", stars)
+
+    @cached_property
+    def _texts(self) -> list[tuple[tuple[Statement, ...], tuple[int, ...]]]:
+        """Every admissible set of statements, with the answers that follow: indices into ANSWERS."""
+        statements = [(statement, self._answers(statement)) for statement in self.grammar.statements]
+        found = [((), {})]
+        stack = [((), {}, 0)]
+        while stack:
+            chosen, said, first = stack.pop()
+            if len(chosen) == self.longest:
+                continue
+            for number, (statement, answers) in enumerate(statements[first:], start=first + 1):
+                fits = all(said.get(question, answer) == answer for question, answer in answers.items())
+                if fits and not {q for q, _ in statement} & {q for other in chosen for q, _ in other}:
+                    text = ((*chosen, statement), said | answers)
+                    found.append(text)
+                    stack.append((*text, number))
+        codes = {answer: code for code, answer in enumerate(ANSWERS)}
+        return [(chosen, tuple(codes[said.get(q, "unsaid")] for q in self.questions)) for chosen, said in found]
+
+    def _answers(self, statement: Statement) -> dict[str, str]:
+        """What a statement answers, with what its yes excludes."""
+        answers = dict(statement)
+        for question, answer in statement:
+            if answer == "yes":
+                answers |= dict.fromkeys(self.excludes.get(question, ()), "no")
+        return answers
+
+    def text_probabilities(self, independent: bool = False) -> np.ndarray:
+        """P(set of statements | state), shape (X, sets); with `independent` the same in every state."""
+        rates = np.tile(self.training_rates, (len(self.states), 1)) if independent else self.rates
+        yes = dict(zip(self.questions, (rates / ((1 - rates) * (1 - self.denial))).T, strict=True))
+        no = np.full(len(self.states), self.denial / (1 - self.denial))
+        odds = {}
+        for statement in self.grammar.statements:
+            factors = [yes[question] for question, answer in statement if answer == "yes"]
+            factors += [no] * any(answer == "no" for _, answer in statement)
+            odds[statement] = np.prod(factors, axis=0)
+        one = np.ones(len(self.states))
+        weights = np.array([np.prod([one, *(odds[s] for s in chosen)], axis=0) for chosen, _ in self._texts]).T
+        return weights / weights.sum(axis=1, keepdims=True)
+
+    @cached_property
+    def _law(self) -> tuple[np.ndarray, np.ndarray]:
+        answers, place = np.unique(np.array([said for _, said in self._texts]), axis=0, return_inverse=True)
+        probabilities = [np.bincount(place.ravel(), row, len(answers)) for row in self.text_probabilities()]
+        return answers, _validate.probabilities("probabilities", probabilities, (len(self.states), len(answers)))
+
+    @property
+    def answers(self) -> np.ndarray:
+        """Every pattern of answers that a text can have: indices into `ANSWERS`, shape (patterns, k)."""
+        return self._law[0]
+
+    @property
+    def answer_probabilities(self) -> np.ndarray:
+        """P(pattern of answers | state), shape (X, patterns): the observation matrix of a perfect reader."""
+        return self._law[1]
+
+    @property
+    def yes_probabilities(self) -> np.ndarray:
+        """P(answer is yes | state), shape (X, k); a yes is stated exactly when the attribute is 1."""
+        return self.answer_probabilities @ (self.answers == ANSWERS.index("yes"))
+
+
+# Rates of headlines: falls, rises, in texts that say nothing about the state.
+_HEADLINES = {
+    "earnings_beat": (0.05, 0.22, 0.12),
+    "earnings_miss": (0.22, 0.05, 0.12),
+    "guidance_raised": (0.03, 0.16, 0.12),
+    "guidance_cut": (0.16, 0.03, 0.12),
+    "product_launch": (0.08, 0.16, 0.12),
+    "product_problem": (0.14, 0.04, 0.12),
+    "lawsuit": (0.12, 0.06, 0.12),
+    "regulator": (0.12, 0.06, 0.12),
+    "acquisition": (0.08, 0.12, 0.12),
+    "executive_leaves": (0.1, 0.05, 0.12),
+    "layoffs": (0.09, 0.06, 0.12),
+    "analyst_upgrade": (0.03, 0.14, 0.12),
+    "analyst_downgrade": (0.14, 0.03, 0.12),
+}
+_HOSTILE = ("insulting", "dehumanizing", "humiliating", "violence", "genocide")
+_SETTINGS = {
+    "reviews": {
+        "states": ("bad", "good"),
+        "questions": ("defects", "durable", "expectations", "recommend"),
+        "rates": [[0.55, 0.15, 0.2, 0.15], [0.1, 0.5, 0.65, 0.6]],
+        "training_rates": [0.5] * 4,
+        "denial": 0.45,
+        "longest": 4,
+        "stars": [[0.4, 0.27, 0.16, 0.1, 0.07], [0.05, 0.07, 0.14, 0.29, 0.45]],
+    },
+    "comments": {
+        "states": ("friendly", "neutral", "cold", "insulting", "degrading", "violent"),
+        "questions": (*_HOSTILE, "respectful"),
+        "rates": [
+            [0.01, 0.01, 0.01, 0.01, 0.01, 0.75],
+            [0.05, 0.01, 0.02, 0.01, 0.01, 0.25],
+            [0.3, 0.04, 0.08, 0.03, 0.01, 0.06],
+            [0.8, 0.1, 0.2, 0.05, 0.02, 0.02],
+            [0.6, 0.7, 0.45, 0.08, 0.04, 0.01],
+            [0.4, 0.35, 0.25, 0.7, 0.3, 0.01],
+        ],
+        "training_rates": [0.25, 0.25, 0.25, 0.25, 0.25, 0.6],
+        "denial": 0.2,
+        "longest": 4,
+        "excludes": dict.fromkeys(_HOSTILE, ("respectful",)),
+    },
+    "headlines": {
+        "states": ("falls", "rises"),
+        "questions": tuple(_HEADLINES),
+        "rates": np.array(list(_HEADLINES.values()))[:, :2].T,
+        "training_rates": np.array(list(_HEADLINES.values()))[:, 2],
+        "denial": 0.08,
+        "longest": 3,
+        "excludes": {
+            "earnings_beat": ("earnings_miss",),
+            "earnings_miss": ("earnings_beat",),
+            "guidance_raised": ("guidance_cut",),
+            "guidance_cut": ("guidance_raised",),
+        },
+    },
+}
+
+
+@cache
+def world(name: str) -> World:
+    """One of the three worlds of the book.
+
+    Parameters
+    ----------
+    name : {"reviews", "comments", "headlines"}
+        Reviews of good and bad products with stars; comments of rising hostility about invented groups; headlines
+        before a price falls or rises.
+
+    Returns
+    -------
+    World
+
+    Raises
+    ------
+    ValueError
+        If there is no world of that name.
+
+    Notes
+    -----
+    Described in `reference/data-sets`, section "Generated texts".
+
+    Examples
+    --------
+    >>> world("reviews").yes_probabilities.round(3).tolist()  # rows: bad, good
+    [[0.613, 0.145, 0.2, 0.15], [0.1, 0.573, 0.65, 0.6]]
+    """
+    settings = _SETTINGS[_validate.one_of("name", name, list(_SETTINGS))]
+    text = files(__package__).joinpath("patterns", f"{name}.txt").read_text(encoding="utf-8")
+    return World(name=name, grammar=parse(text, settings["questions"], f"{name}.txt"), **settings)
+
+
+def generate(
+    world: World,
+    n: int,
+    *,
+    states: ArrayLike | None = None,
+    independent: bool = False,
+    held_out: str = "none",
+    rng: np.random.Generator,
+) -> Corpus:
+    """Write labelled texts.
+
+    Parameters
+    ----------
+    world : World
+        Grammar and law.
+    n : int
+        How many texts.
+    states : array-like of int, shape (n,), optional
+        State of each text; drawn uniformly if omitted.
+    independent : bool
+        Whether the attributes are drawn at the world's `training_rates`, whatever the state, so that no answer can
+        be guessed from the state.
+    held_out : {"none", "patterns", "words", "both"}
+        What the texts are made of: sentence patterns and words for training, or held-out ones.
+    rng : numpy.random.Generator
+        Source of every draw.
+
+    Returns
+    -------
+    Corpus
+        ``environment`` holds the stars of reviews, else 0. Extra columns: one per question, "yes", "no" or "unsaid".
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range.
+    TypeError
+        If `rng` is no numpy Generator.
+
+    Notes
+    -----
+    Described in `reference/data-sets`, section "Generated texts".
+
+    Examples
+    --------
+    >>> frame = generate(world("reviews"), 500, rng=np.random.default_rng(1)).frame
+    >>> frame.columns.tolist()[2:]
+    ['environment', 'id', 'defects', 'durable', 'expectations', 'recommend']
+    """
+    n = _validate.integer("n", n, 1)
+    use_held_out_patterns, use_held_out_words = HELD_OUT[_validate.one_of("held_out", held_out, list(HELD_OUT))]
+    rng = _validate.generator(rng)
+    n_states = len(world.states)
+    states = rng.integers(n_states, size=n) if states is None else _validate.integers("states", states, n_states)
+    if states.shape != (n,):
+        raise ValueError(f"`states` must have one entry for each of the {n} texts. Got shape {states.shape}.")
+    sets = _draw(world.text_probabilities(independent), states, rng)
+    stars = np.zeros(n, dtype=int) if world.stars is None else 1 + _draw(world.stars, states, rng)
+    writer = _Writer(world.grammar, use_held_out_patterns, use_held_out_words, Random(int(rng.integers(2**63))))
+    texts = [writer.write(world._texts[number][0]) for number in sets]
+    answers = np.array(ANSWERS, dtype=object)[np.array([world._texts[number][1] for number in sets])]
+    tidy = pd.DataFrame({"text": texts, "state": states, "environment": stars, "id": np.arange(1, n + 1)})
+    frame = tidy.join(pd.DataFrame(answers, columns=list(world.questions)))
+    about = About(f"Generated {world.name}", licence="MIT, like the package", citation="llma_tutorial")
+    return Corpus(frame, about, f"{world.name}.txt of the package", n, 0, {}, {})
+
+
+def _draw(law: np.ndarray, states: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One index for each state, from the row of `law` that belongs to it."""
+    uniform, drawn = rng.random(len(states)), np.zeros(len(states), dtype=int)
+    for state, row in enumerate(law):
+        here = states == state
+        drawn[here] = np.searchsorted(row.cumsum(), uniform[here], side="right")
+    return np.minimum(drawn, law.shape[1] - 1)  # a sum may stay a rounding error below 1
+
+
+@dataclass(eq=False)
+class _Writer:
+    """Turns statements into text; `draws` is a plain `Random`, far faster than numpy for one number at a time."""
+
+    grammar: Grammar
+    held_out_patterns: bool
+    held_out_words: bool
+    draws: Random
+
+    def __post_init__(self) -> None:
+        self.slots = [slot for slot, held_out in self.grammar.words if held_out == self.held_out_words]
+        self.vocabulary = self.grammar.vocabulary
+
+    def pick(self, options: list[str]) -> str:
+        return options[int(self.draws.random() * len(options))]
+
+    def write(self, statements: tuple[Statement, ...]) -> str:
+        """A sentence for each statement, and some that answer nothing; a slot has the same word in all of them."""
+        random = self.draws.random
+        extra = self.draws.choices(range(len(EXTRA_SENTENCES)), EXTRA_SENTENCES)[0]
+        sections: list[Statement | str] = list(statements)
+        for _ in range(max(extra if len(sections) < 4 else min(extra, 1), not sections)):
+            sections.append("ambiguous" if random() < AMBIGUOUS_SHARE else "filler")
+        sections.sort(key=lambda section: random())
+        words = {slot: self.pick(self.grammar.words[slot, self.held_out_words]) for slot in self.slots}
+        patterns = [self.pick(self.grammar.patterns[section, self.held_out_patterns]) for section in sections]
+        text = " ".join(fill(pattern, words) for pattern in dict.fromkeys(patterns))
+        return re.sub(r"[A-Za-z]{4,}", self.maybe_mistyped, text)
+
+    def maybe_mistyped(self, match: re.Match) -> str:
+        """The word, now and then with two letters swapped, one dropped or one doubled, never as another known word."""
+        word = match[0]
+        if self.draws.random() >= TYPO_RATE:
+            return word
+        place = 1 + int(self.draws.random() * (len(word) - 2))
+        before, letters, after = word[:place], word[place : place + 2], word[place + 2 :]
+        typed = before + self.pick([letters[::-1], letters[0], letters[0] + letters]) + after
+        return word if typed.lower() in self.vocabulary else typed
