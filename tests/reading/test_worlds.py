@@ -332,7 +332,7 @@ def test_typing_errors_are_rare_and_make_no_known_word(monkeypatch):
     monkeypatch.setattr(worlds, "TYPO_RATE", 0)
     assert unknown_share() == 0
     monkeypatch.setattr(worlds, "TYPO_RATE", 1)
-    writer = worlds._Writer(world.grammar, False, False, worlds.Random(1))
+    writer = worlds._Writer(world.grammar, False, False, worlds._uniforms(np.random.default_rng(1)))
     for word in sorted(known):
         typed = re.sub(r"[A-Za-z]{4,}", writer.maybe_mistyped, word)
         assert typed == word or typed not in known
@@ -353,6 +353,7 @@ def test_corpus_prints_numbers_only():
     assert "3 read, 3 kept" in str(corpus)
     assert "0: 1, 2: 2" in str(corpus)
     assert not any(text in str(corpus) for text in corpus.frame["text"])
+    assert "roars" not in repr(tiny()) + repr(tiny().grammar)
     assert corpus.frame["id"].tolist() == [1, 2, 3]
 
 

@@ -28,7 +28,7 @@ _ARTICLE_AND_SLOT = re.compile(r"\b([Aa]) \{(\w+)\}|\{(\w+)\}")
 Statement = tuple[tuple[str, str], ...]  # what a sentence answers: pairs of question and answer
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)  # printed, it would show hostile sentences
 class Grammar:
     """The sentences and words of a pattern file; the second part of each key says whether they are held out.
 

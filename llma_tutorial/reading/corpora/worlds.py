@@ -18,11 +18,11 @@ Around the statements stand sentences that answer nothing; order, words and typi
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from bisect import bisect
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.resources import files
-from random import Random
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,7 @@ from llma_tutorial.reading.corpora._corpus import About, Corpus
 from llma_tutorial.reading.corpora.grammar import ANSWERS, Grammar, Statement, fill, parse
 
 TYPO_RATE = 0.015  # per word of four letters or more
-EXTRA_SENTENCES = (0.45, 0.35, 0.2)  # probabilities of 0, 1, 2 sentences that answer nothing; at least 1 if all is so
+EXTRA_UP_TO = (0.45, 0.8)  # P(no, at most one) of up to two sentences that answer nothing; one at least if all is so
 AMBIGUOUS_SHARE = 1 / 3  # of those sentences
 HELD_OUT = {"none": (False, False), "patterns": (True, False), "words": (False, True), "both": (True, True)}
 
@@ -72,7 +72,7 @@ class World:
     training_rates: np.ndarray
     denial: float
     longest: int
-    grammar: Grammar
+    grammar: Grammar = field(repr=False)
     excludes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stars: np.ndarray | None = None
 
@@ -306,7 +306,7 @@ def generate(
         raise ValueError(f"`states` must have one entry for each of the {n} texts. Got shape {states.shape}.")
     sets = _draw(world.text_probabilities(independent), states, rng)
     stars = np.zeros(n, dtype=int) if world.stars is None else 1 + _draw(world.stars, states, rng)
-    writer = _Writer(world.grammar, use_held_out_patterns, use_held_out_words, Random(int(rng.integers(2**63))))
+    writer = _Writer(world.grammar, use_held_out_patterns, use_held_out_words, _uniforms(rng))
     texts = [writer.write(world._texts[number][0]) for number in sets]
     answers = np.array(ANSWERS, dtype=object)[np.array([world._texts[number][1] for number in sets])]
     tidy = pd.DataFrame({"text": texts, "state": states, "environment": stars, "id": np.arange(1, n + 1)})
@@ -324,30 +324,36 @@ def _draw(law: np.ndarray, states: np.ndarray, rng: np.random.Generator) -> np.n
     return np.minimum(drawn, law.shape[1] - 1)  # a sum may stay a rounding error below 1
 
 
+def _uniforms(rng: np.random.Generator) -> Iterator[float]:
+    """Numbers from 0 to 1, far faster than asked for one at a time."""
+    while True:
+        yield from rng.random(4096).tolist()
+
+
 @dataclass(eq=False)
 class _Writer:
-    """Turns statements into text; `draws` is a plain `Random`, far faster than numpy for one number at a time."""
+    """Turns statements into text."""
 
     grammar: Grammar
     held_out_patterns: bool
     held_out_words: bool
-    draws: Random
+    uniforms: Iterator[float]
 
     def __post_init__(self) -> None:
         self.slots = [slot for slot, held_out in self.grammar.words if held_out == self.held_out_words]
         self.vocabulary = self.grammar.vocabulary
+        self.uniform = self.uniforms.__next__
 
     def pick(self, options: list[str]) -> str:
-        return options[int(self.draws.random() * len(options))]
+        return options[int(self.uniform() * len(options))]
 
     def write(self, statements: tuple[Statement, ...]) -> str:
         """A sentence for each statement, and some that answer nothing; a slot has the same word in all of them."""
-        random = self.draws.random
-        extra = self.draws.choices(range(len(EXTRA_SENTENCES)), EXTRA_SENTENCES)[0]
+        extra = bisect(EXTRA_UP_TO, self.uniform())
         sections: list[Statement | str] = list(statements)
         for _ in range(max(extra if len(sections) < 4 else min(extra, 1), not sections)):
-            sections.append("ambiguous" if random() < AMBIGUOUS_SHARE else "filler")
-        sections.sort(key=lambda section: random())
+            sections.append("ambiguous" if self.uniform() < AMBIGUOUS_SHARE else "filler")
+        sections.sort(key=lambda section: self.uniform())
         words = {slot: self.pick(self.grammar.words[slot, self.held_out_words]) for slot in self.slots}
         patterns = [self.pick(self.grammar.patterns[section, self.held_out_patterns]) for section in sections]
         text = " ".join(fill(pattern, words) for pattern in dict.fromkeys(patterns))
@@ -356,9 +362,9 @@ class _Writer:
     def maybe_mistyped(self, match: re.Match) -> str:
         """The word, now and then with two letters swapped, one dropped or one doubled, never as another known word."""
         word = match[0]
-        if self.draws.random() >= TYPO_RATE:
+        if self.uniform() >= TYPO_RATE:
             return word
-        place = 1 + int(self.draws.random() * (len(word) - 2))
+        place = 1 + int(self.uniform() * (len(word) - 2))
         before, letters, after = word[:place], word[place : place + 2], word[place + 2 :]
         typed = before + self.pick([letters[::-1], letters[0], letters[0] + letters]) + after
         return word if typed.lower() in self.vocabulary else typed
