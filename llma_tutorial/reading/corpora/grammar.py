@@ -23,7 +23,6 @@ from itertools import chain
 ANSWERS = ("yes", "no", "unsaid")
 _HEADER = re.compile(r"\[([^|\]]+?)(\s*\|\s*held-out)?\]")
 _SLOT = re.compile(r"\{(\w+)\}")
-_ARTICLE_AND_SLOT = re.compile(r"\b([Aa]) \{(\w+)\}|\{(\w+)\}")
 
 Statement = tuple[tuple[str, str], ...]  # what a sentence answers: pairs of question and answer
 
@@ -64,25 +63,6 @@ def skeleton(pattern: str) -> frozenset[str]:
     ['came', 'off', 'the', '{}']
     """
     return frozenset(re.findall(r"\{\}|[a-z0-9]+", re.sub(r"['’]", "", _SLOT.sub("{}", pattern)).lower()))
-
-
-def fill(pattern: str, words: dict[str, str]) -> str:
-    """`pattern` with each slot replaced by its word, the article in front of it adjusted, and a capital at the start.
-
-    Examples
-    --------
-    >>> fill("{part} of a {product}.", {"part": "lid", "product": "urn"})
-    'Lid of an urn.'
-    """
-
-    def filling(match: re.Match) -> str:
-        article, after_article, alone = match.groups()
-        if alone:
-            return words[alone]
-        return f"{article}{'n' * (words[after_article][0].lower() in 'aeiou')} {words[after_article]}"
-
-    sentence = _ARTICLE_AND_SLOT.sub(filling, pattern)
-    return sentence[0].upper() + sentence[1:]
 
 
 def parse(text: str, questions: Sequence[str], name: str = "patterns") -> Grammar:

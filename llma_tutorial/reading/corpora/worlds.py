@@ -17,9 +17,7 @@ Around the statements stand sentences that answer nothing; order, words and typi
 
 from __future__ import annotations
 
-import re
-from bisect import bisect
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.resources import files
@@ -30,11 +28,9 @@ from numpy.typing import ArrayLike
 
 from llma_tutorial import _validate
 from llma_tutorial.reading.corpora._corpus import About, Corpus
-from llma_tutorial.reading.corpora.grammar import ANSWERS, Grammar, Statement, fill, parse
+from llma_tutorial.reading.corpora._writer import Writer, uniforms
+from llma_tutorial.reading.corpora.grammar import ANSWERS, Grammar, Statement, parse
 
-TYPO_RATE = 0.015  # per word of four letters or more
-EXTRA_UP_TO = (0.45, 0.8)  # P(no, at most one) of up to two sentences that answer nothing; one at least if all is so
-AMBIGUOUS_SHARE = 1 / 3  # of those sentences
 HELD_OUT = {"none": (False, False), "patterns": (True, False), "words": (False, True), "both": (True, True)}
 
 
@@ -306,7 +302,7 @@ def generate(
         raise ValueError(f"`states` must have one entry for each of the {n} texts. Got shape {states.shape}.")
     sets = _draw(world.text_probabilities(independent), states, rng)
     stars = np.zeros(n, dtype=int) if world.stars is None else 1 + _draw(world.stars, states, rng)
-    writer = _Writer(world.grammar, use_held_out_patterns, use_held_out_words, _uniforms(rng))
+    writer = Writer(world.grammar, use_held_out_patterns, use_held_out_words, uniforms(rng))
     texts = [writer.write(world._texts[number][0]) for number in sets]
     answers = np.array(ANSWERS, dtype=object)[np.array([world._texts[number][1] for number in sets])]
     tidy = pd.DataFrame({"text": texts, "state": states, "environment": stars, "id": np.arange(1, n + 1)})
@@ -322,49 +318,3 @@ def _draw(law: np.ndarray, states: np.ndarray, rng: np.random.Generator) -> np.n
         here = states == state
         drawn[here] = np.searchsorted(row.cumsum(), uniform[here], side="right")
     return np.minimum(drawn, law.shape[1] - 1)  # a sum may stay a rounding error below 1
-
-
-def _uniforms(rng: np.random.Generator) -> Iterator[float]:
-    """Numbers from 0 to 1, far faster than asked for one at a time."""
-    while True:
-        yield from rng.random(4096).tolist()
-
-
-@dataclass(eq=False)
-class _Writer:
-    """Turns statements into text."""
-
-    grammar: Grammar
-    held_out_patterns: bool
-    held_out_words: bool
-    uniforms: Iterator[float]
-
-    def __post_init__(self) -> None:
-        self.slots = [slot for slot, held_out in self.grammar.words if held_out == self.held_out_words]
-        self.vocabulary = self.grammar.vocabulary
-        self.uniform = self.uniforms.__next__
-
-    def pick(self, options: list[str]) -> str:
-        return options[int(self.uniform() * len(options))]
-
-    def write(self, statements: tuple[Statement, ...]) -> str:
-        """A sentence for each statement, and some that answer nothing; a slot has the same word in all of them."""
-        extra = bisect(EXTRA_UP_TO, self.uniform())
-        sections: list[Statement | str] = list(statements)
-        for _ in range(max(extra if len(sections) < 4 else min(extra, 1), not sections)):
-            sections.append("ambiguous" if self.uniform() < AMBIGUOUS_SHARE else "filler")
-        sections.sort(key=lambda section: self.uniform())
-        words = {slot: self.pick(self.grammar.words[slot, self.held_out_words]) for slot in self.slots}
-        patterns = [self.pick(self.grammar.patterns[section, self.held_out_patterns]) for section in sections]
-        text = " ".join(fill(pattern, words) for pattern in dict.fromkeys(patterns))
-        return re.sub(r"[A-Za-z]{4,}", self.maybe_mistyped, text)
-
-    def maybe_mistyped(self, match: re.Match) -> str:
-        """The word, now and then with two letters swapped, one dropped or one doubled, never as another known word."""
-        word = match[0]
-        if self.uniform() >= TYPO_RATE:
-            return word
-        place = 1 + int(self.uniform() * (len(word) - 2))
-        before, letters, after = word[:place], word[place : place + 2], word[place + 2 :]
-        typed = before + self.pick([letters[::-1], letters[0], letters[0] + letters]) + after
-        return word if typed.lower() in self.vocabulary else typed
