@@ -17,6 +17,15 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--remote-debugging-port=0",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # it sees what pages ask for, and asks nobody
 )  # fmt: skip
+PHONE = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+CUT_OFF = """(async () => {
+  if (window.MathJax?.startup) await MathJax.startup.promise;
+  const scrolls = (e) => e !== null && (/auto|scroll/.test(getComputedStyle(e).overflowX) || scrolls(e.parentElement));
+  const beyond = (e) => { const box = e.getBoundingClientRect(); return box.width > 0 && box.right > innerWidth + 1; };
+  return [...document.querySelectorAll("article *:not(mjx-assistive-mml, mjx-assistive-mml *)")]
+    .filter((e) => beyond(e) && !scrolls(e))
+    .map((e) => `${e.tagName.toLowerCase()} ${e.textContent.trim().slice(0, 40)}`);
+})()"""
 SILENCE = 0.25  # seconds without an event after which a loaded page counts as done
 
 
@@ -97,6 +106,13 @@ class Browser:
         if not loaded:
             raise TimeoutError(f"{url} must load within {seconds:g} seconds. It did not.")
         return asked
+
+    def cut_off(self, url: str) -> list[str]:
+        """What a phone's screen cuts off: parts of the article beyond its edge that nothing lets one scroll to."""
+        self.call("Emulation.setDeviceMetricsOverride", **PHONE)
+        self.requests(url)
+        answer = self.call("Runtime.evaluate", expression=CUT_OFF, awaitPromise=True, returnByValue=True)
+        return answer["result"]["value"]
 
     def close(self):
         """End the browser."""

@@ -298,3 +298,14 @@ def test_the_browser_sees_what_a_page_asks_for(tmp_path):
     assert sorted(asked["bad"]) == ["http://example.invalid/a.png", "http://example.invalid/b"]
     assert asked["good"] == []
     assert len(guards_site.external_requests(tmp_path / "site/bad.html", "bad.html")) == 2
+
+
+@pytest.mark.skipif(browser.EXECUTABLE is None, reason="no Chromium on this machine")
+def test_what_a_phone_cuts_off_is_found(tmp_path):
+    head = '<meta name="viewport" content="width=device-width, initial-scale=1"><article style="overflow-x: clip">'
+    wide = '<span style="display: inline-block; width: 700px">wide</span>'
+    write(tmp_path, {"site/bad.html": f"{head}<p>{wide}</p>", "site/good.html": f"{head}<p>narrow</p>"})
+    write(tmp_path, {"site/scrolls.html": f'{head}<div style="overflow-x: auto">{wide}</div>'})
+    with browser.served(tmp_path / "site") as address, browser.opened(tmp_path / "profile") as chromium:
+        found = {name: chromium.cut_off(f"{address}/{name}.html") for name in ("bad", "good", "scrolls")}
+    assert found == {"bad": ["span wide"], "good": [], "scrolls": []}

@@ -46,3 +46,10 @@ def test_a_browser_asks_no_other_host(tmp_path):
     with browser.served(SITE) as address, browser.opened(tmp_path) as chromium:
         asked = {name: browser.outside(chromium.requests(f"{address}/{name}")) for name in pages if name[0] != "_"}
     assert {name: addresses for name, addresses in asked.items() if addresses} == {}
+
+
+@pytest.mark.skipif(browser.EXECUTABLE is None, reason="no Chromium on this machine")
+def test_nothing_is_cut_off_on_a_phone(tmp_path):
+    with browser.served(SITE) as address, browser.opened(tmp_path) as chromium:
+        found = {name: chromium.cut_off(f"{address}/{name}") for name in BUILT}
+    assert {name: parts for name, parts in found.items() if parts} == {}
