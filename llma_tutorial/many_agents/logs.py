@@ -204,6 +204,7 @@ def common_cause(n_runs: int, n_agents: int, *, rng: np.random.Generator) -> pd.
     (6, 3)
     """
     n_runs, n_agents = _validate.integer("n_runs", n_runs, 1), _validate.integer("n_agents", n_agents, 1)
+    rng = _validate.generator(rng)
     return _frame(rng.random((n_runs, n_agents)) < rng.random((n_runs, 1)))
 
 
@@ -236,6 +237,7 @@ def urn(n_runs: int, n_agents: int, *, rng: np.random.Generator) -> pd.DataFrame
     (6, 3)
     """
     n_runs, n_agents = _validate.integer("n_runs", n_runs, 1), _validate.integer("n_agents", n_agents, 1)
+    rng = _validate.generator(rng)
     actions, ones = np.zeros((n_runs, n_agents), dtype=np.int8), np.zeros(n_runs)
     for k in range(n_agents):
         actions[:, k] = rng.random(n_runs) < (1 + ones) / (2 + k)

@@ -409,6 +409,8 @@ def test_simulated_logs_refuse_bad_arguments():
     for make in (*FAMILIES.values(), logs.urn, logs.common_cause):
         with pytest.raises(ValueError, match="`n_runs` must be"):
             make(0, 5, rng=rng)
+        with pytest.raises(TypeError, match="`rng` must be a numpy Generator"):
+            make(2, 2, rng=7)
 
 
 # --- the page and the studies ---------------------------------------------------------------------------------------
