@@ -1,4 +1,4 @@
-"""Pattern files: sentences typed by hand, sorted by what they answer, and words that fill their slots.
+"""Pattern files: sentences written one by one, sorted by what they answer, and words that fill their slots.
 
     # a comment
     [defects yes]                   sentences that answer the question `defects` with yes, one a line
