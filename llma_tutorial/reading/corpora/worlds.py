@@ -28,6 +28,7 @@ from numpy.typing import ArrayLike
 
 from llma_tutorial import _validate
 from llma_tutorial.reading.corpora._corpus import About, Corpus
+from llma_tutorial.reading.corpora._settings import SETTINGS, WORDINGS
 from llma_tutorial.reading.corpora._writer import Writer, uniforms
 from llma_tutorial.reading.corpora.grammar import ANSWERS, Grammar, Statement, parse
 
@@ -57,6 +58,8 @@ class World:
         Sentences and words.
     excludes : mapping of str to tuple of str
         Questions that a yes answers with no.
+    wordings : mapping of str to tuple of str
+        How a question is put to a reader, two ways; the first is the usual one.
     stars : numpy.ndarray of shape (X, 5), optional
         P(stars | state), the environment of reviews.
     """
@@ -70,6 +73,7 @@ class World:
     longest: int
     grammar: Grammar = field(repr=False)
     excludes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    wordings: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     stars: np.ndarray | None = None
 
     def __post_init__(self) -> None:
@@ -87,6 +91,11 @@ class World:
         if self.stars is not None:
             stars = _validate.probabilities("stars", self.stars, (len(self.states), 5))
             object.__setattr__(self, "stars", stars)
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """The questions as a reader is asked them, in the usual wording."""
+        return tuple(self.wordings[question][0] for question in self.questions)
 
     @cached_property
     def _texts(self) -> list[tuple[tuple[Statement, ...], tuple[int, ...]]]:
@@ -151,66 +160,6 @@ class World:
         return self.answer_probabilities @ (self.answers == ANSWERS.index("yes"))
 
 
-# Rates of headlines: falls, rises, in texts that say nothing about the state.
-_HEADLINES = {
-    "earnings_beat": (0.05, 0.22, 0.12),
-    "earnings_miss": (0.22, 0.05, 0.12),
-    "guidance_raised": (0.03, 0.16, 0.12),
-    "guidance_cut": (0.16, 0.03, 0.12),
-    "product_launch": (0.08, 0.16, 0.12),
-    "product_problem": (0.14, 0.04, 0.12),
-    "lawsuit": (0.12, 0.06, 0.12),
-    "regulator": (0.12, 0.06, 0.12),
-    "acquisition": (0.08, 0.12, 0.12),
-    "executive_leaves": (0.1, 0.05, 0.12),
-    "layoffs": (0.09, 0.06, 0.12),
-    "analyst_upgrade": (0.03, 0.14, 0.12),
-    "analyst_downgrade": (0.14, 0.03, 0.12),
-}
-_HOSTILE = ("insulting", "dehumanizing", "humiliating", "violence", "genocide")
-_SETTINGS = {
-    "reviews": {
-        "states": ("bad", "good"),
-        "questions": ("defects", "durable", "expectations", "recommend"),
-        "rates": [[0.55, 0.15, 0.2, 0.15], [0.1, 0.5, 0.65, 0.6]],
-        "training_rates": [0.5] * 4,
-        "denial": 0.45,
-        "longest": 4,
-        "stars": [[0.4, 0.27, 0.16, 0.1, 0.07], [0.05, 0.07, 0.14, 0.29, 0.45]],
-    },
-    "comments": {
-        "states": ("friendly", "neutral", "cold", "insulting", "degrading", "violent"),
-        "questions": (*_HOSTILE, "respectful"),
-        "rates": [
-            [0.01, 0.01, 0.01, 0.01, 0.01, 0.75],
-            [0.05, 0.01, 0.02, 0.01, 0.01, 0.25],
-            [0.3, 0.04, 0.08, 0.03, 0.01, 0.06],
-            [0.8, 0.1, 0.2, 0.05, 0.02, 0.02],
-            [0.6, 0.7, 0.45, 0.08, 0.04, 0.01],
-            [0.4, 0.35, 0.25, 0.7, 0.3, 0.01],
-        ],
-        "training_rates": [0.25, 0.25, 0.25, 0.25, 0.25, 0.6],
-        "denial": 0.2,
-        "longest": 4,
-        "excludes": dict.fromkeys(_HOSTILE, ("respectful",)),
-    },
-    "headlines": {
-        "states": ("falls", "rises"),
-        "questions": tuple(_HEADLINES),
-        "rates": np.array(list(_HEADLINES.values()))[:, :2].T,
-        "training_rates": np.array(list(_HEADLINES.values()))[:, 2],
-        "denial": 0.08,
-        "longest": 3,
-        "excludes": {
-            "earnings_beat": ("earnings_miss",),
-            "earnings_miss": ("earnings_beat",),
-            "guidance_raised": ("guidance_cut",),
-            "guidance_cut": ("guidance_raised",),
-        },
-    },
-}
-
-
 @cache
 def world(name: str) -> World:
     """One of the three worlds of the book.
@@ -239,9 +188,11 @@ def world(name: str) -> World:
     >>> world("reviews").yes_probabilities.round(3).tolist()  # rows: bad, good
     [[0.613, 0.145, 0.2, 0.15], [0.1, 0.573, 0.65, 0.6]]
     """
-    settings = _SETTINGS[_validate.one_of("name", name, list(_SETTINGS))]
+    settings = SETTINGS[_validate.one_of("name", name, list(SETTINGS))]
     text = files(__package__).joinpath("patterns", f"{name}.txt").read_text(encoding="utf-8")
-    return World(name=name, grammar=parse(text, settings["questions"], f"{name}.txt"), **settings)
+    grammar = parse(text, settings["questions"], f"{name}.txt")
+    wordings = {question: WORDINGS[question] for question in settings["questions"]}
+    return World(name=name, grammar=grammar, wordings=wordings, **settings)
 
 
 def generate(

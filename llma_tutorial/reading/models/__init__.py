@@ -1,0 +1,17 @@
+"""Language models that score answers: one protocol, whatever stands behind it.
+
+LanguageModel         the protocol: score(texts, questions, options) -> log-probabilities
+classroom             the small models that come with this package: nothing to download
+"""
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {"LanguageModel": "_protocol", "classroom": "classroom"}
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
