@@ -12,7 +12,7 @@ from llma_tutorial.reading import corpora
 from llma_tutorial.reading.corpora import _writer, grammar, worlds
 
 FOLDER = files("llma_tutorial.reading.corpora").joinpath("patterns")
-WORLDS = [name for name in worlds._SETTINGS if FOLDER.joinpath(f"{name}.txt").is_file()]
+WORLDS = [name for name in worlds.SETTINGS if FOLDER.joinpath(f"{name}.txt").is_file()]
 in_every_world = pytest.mark.parametrize("name", WORLDS)
 
 LINES = """
