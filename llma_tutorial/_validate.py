@@ -81,12 +81,26 @@ def number(name: str, value: Any, minimum: float = -np.inf, maximum: float = np.
     return float(value)
 
 
+def positive(name: str, value: Any) -> float:
+    """`value` as a finite float above zero."""
+    if number(name, value, 0) == 0:
+        raise ValueError(f"`{name}` must be positive. Got 0.")
+    return float(value)
+
+
 def one_of(name: str, value: Any, options: Sequence[str]) -> str:
     """`value`, which must be one of `options`."""
     if value not in options:
         listed = ", ".join(f'"{option}"' for option in options)
         raise ValueError(f"`{name}` must be one of {listed}. Got {value!r}.")
     return value
+
+
+def read_only(array: np.ndarray | None) -> np.ndarray | None:
+    """A result that its owner cannot change by accident; None stays None."""
+    if array is not None:
+        array.flags.writeable = False
+    return array
 
 
 def generator(rng: Any) -> np.random.Generator:
