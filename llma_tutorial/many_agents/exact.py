@@ -2,8 +2,9 @@
 
 Theory and primitives: `llma_tutorial.many_agents.social`. The joint law of (state, public belief) is carried forward
 and equal beliefs are merged. For a fixed state updates commute, so a belief is keyed by how often each factor R was
-applied: whole numbers, never rounded floats. What lies in a cascade is put aside, since nothing changes there. The
-work ends when nothing is left outside cascades; what had to be dropped is returned as `dropped_mass`.
+applied: whole numbers, never rounded floats. What lies in a cascade (of every kind that is still to come, if agents
+differ) is put aside, since nothing changes there. The work ends when nothing is left outside; what had to be dropped is
+returned as `dropped_mass`. A moving state offers no merging and no end of the work: its law is a bracket.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from llma_tutorial import _validate
 from llma_tutorial.many_agents._public_beliefs import Choices, Front, PublicBeliefs
 
 if TYPE_CHECKING:
-    from llma_tutorial.many_agents.social import SocialLearning
+    from llma_tutorial.many_agents.society import MixedLine, SocialLearning
 
 NEGLIGIBLE = 1e-18  # beliefs less likely than this are dropped, and counted in `dropped_mass`
 
@@ -33,11 +34,13 @@ class ExactLaw:
     correct_action_probability : numpy.ndarray of shape (n_agents,)
         Probability that agent k takes an action that is best in the true state.
     correct_cascade_probability : float
-        Probability that a cascade begins within the horizon, on an action that is best in the state of that moment.
+        Probability that the onset comes within the horizon, on an action that is best in the state of that moment
+        (for every kind still to come, if agents differ).
     expected_onset : float
-        Expected index of the first agent in a cascade, cut at the horizon: E[min(onset, n_agents)].
+        Expected onset, cut at the horizon: E[min(onset, n_agents)]. The onset is the first agent in a cascade; if
+        agents differ, the first with whom every kind that is still to come is in one.
     undecided_mass : float
-        Probability that no agent of the horizon is in a cascade.
+        Probability that the onset does not come within the horizon.
     dropped_mass : float
         Probability of the beliefs that were dropped. Each probability above is too small by at most this much.
     n_beliefs : int
@@ -53,16 +56,19 @@ class ExactLaw:
     n_beliefs: int
 
 
-def exact_law(society: SocialLearning, n_agents: int, max_beliefs: int = 100_000, tolerance: float = 1e-6) -> ExactLaw:
+def exact_law(
+    society: SocialLearning | MixedLine, n_agents: int, max_beliefs: int = 100_000, tolerance: float = 1e-6
+) -> ExactLaw:
     """Probabilities of cascades and of correct actions, agent by agent, without simulation.
 
     Parameters
     ----------
-    society : SocialLearning
+    society : SocialLearning or MixedLine
     n_agents : int
         Horizon: agents 0..n_agents-1.
     max_beliefs : int
-        At most this many distinct public beliefs are carried; the least likely are dropped first.
+        At most this many distinct public beliefs are carried; the least likely are dropped first. With a moving
+        state their number doubles or triples with each agent, and dropping is how one goes beyond some twenty.
     tolerance : float
         Largest probability that may be dropped.
 
@@ -89,31 +95,36 @@ def exact_law(society: SocialLearning, n_agents: int, max_beliefs: int = 100_000
     n_agents = _validate.integer("n_agents", n_agents, 1)
     max_beliefs = _validate.integer("max_beliefs", max_beliefs, 1)
     tolerance = _validate.number("tolerance", tolerance, 0, 1)
-    beliefs, correct, fixed = PublicBeliefs(society), society.correct, society.transition_matrix is None
+    beliefs = PublicBeliefs(society)
+    kinds, places, fixed = beliefs.kinds, beliefs.line.places(n_agents), beliefs.transition is None
+    correct = [kind.correct for kind in kinds]
     front = beliefs.start()
-    fresh = society.prior[None]  # joint law of (belief, state) before the onset
+    fresh = kinds[0].prior[None]  # joint law of (belief, state) before the onset
     entered = np.zeros_like(fresh)  # and after it, where a moving state can end cascades
-    herded = np.zeros(correct.shape)  # for a fixed state: mass that rests in a cascade, by state and action
+    resting, resting_right = 0.0, np.zeros(len(kinds))  # mass that a fixed state leaves in a cascade; right, by kind
     cascade, right, undecided = np.zeros((3, n_agents))
     correct_onset, dropped, most = 0.0, 0.0, 1
-    for k in range(n_agents):
+    for k, place in enumerate(places):
         if len(front.beliefs) == 0:  # everybody rests in a cascade
-            cascade[k:], right[k:] = herded.sum(), herded[correct].sum()
+            cascade[k:], right[k:] = resting, resting_right[places[k:]]
             break
+        matrix = kinds[place].observation_matrix
         fresh, entered = beliefs.move(fresh), beliefs.move(entered)
-        choices = beliefs.choices(beliefs.move(front.beliefs))
-        choices.refuse_impossible((fresh + entered) @ society.observation_matrix > NEGLIGIBLE)
-        begun = choices.cascade >= 0
-        correct_onset += (fresh[begun] * correct[:, choices.cascade[begun]].T).sum()
+        choices = beliefs.choices(beliefs.move(front.beliefs), place)
+        choices.refuse_impossible((fresh + entered) @ matrix > NEGLIGIBLE)
+        cascade[k] = resting + (fresh + entered)[choices.cascade >= 0].sum()
+        begun, herds = beliefs.settled(choices, k)
+        fits = np.stack([_fits(mask, herd) for mask, herd in zip(correct, herds[begun].T, strict=True)])
+        correct_onset += (fresh[begun] * fits.all(axis=0)).sum()
         if fixed:
-            np.add.at(herded.T, choices.cascade[begun], fresh[begun])
+            resting += fresh[begun].sum()
+            resting_right += (fresh[begun] * fits).sum(axis=(1, 2))
         else:
             entered = entered + fresh * begun[:, None]
         fresh = fresh * ~begun[:, None]
-        cascade[k] = herded.sum() + entered[begun].sum()
         undecided[k] = fresh.sum()
-        taken = choices.action_law(society.observation_matrix)
-        right[k] = herded[correct].sum() + np.einsum("nx,nxa,xa->", fresh + entered, taken, correct)
+        taken = choices.action_law(matrix)
+        right[k] = resting_right[place] + np.einsum("nx,nxa,xa->", fresh + entered, taken, correct[place])
         if k + 1 < n_agents:
             front, (fresh, entered), lost = _branch(beliefs, front, choices, taken, (fresh, entered), max_beliefs)
             dropped, most = dropped + lost, max(most, len(front.beliefs))
@@ -134,6 +145,11 @@ def _branch(
     front, position = beliefs.step(front, choices, *np.divmod(alive, taken.shape[2]))
     laws = [_gather(child[alive], position, len(front.beliefs)) for child in children]
     return front, laws, mass.sum() - mass[alive].sum()
+
+
+def _fits(correct: np.ndarray, herds: np.ndarray) -> np.ndarray:
+    """Whether each herd's action is best in each state, (n, X); a kind that comes no more (-1) has nothing to miss."""
+    return correct.T[herds] | (herds < 0)[:, None]
 
 
 def _refuse_beyond(tolerance: float, dropped: float, max_beliefs: int, agent: int) -> None:

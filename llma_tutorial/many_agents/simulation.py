@@ -2,7 +2,8 @@
 
 Theory and primitives: `llma_tutorial.many_agents.social`. All runs advance together; each holds a place in the layer
 of distinct beliefs, so that best responses are computed once for each belief and not once for each run. A run of a
-fixed state is finished when it enters a cascade: what follows is one action and an unmoved belief, filled in at once.
+fixed state is finished when every kind of agent that is still to come is in a cascade: what follows is one action for
+each kind and an unmoved belief, filled in at once.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import numpy as np
 
 from llma_tutorial import _validate
 from llma_tutorial.many_agents._public_beliefs import Choices, Front, PublicBeliefs
+from llma_tutorial.many_agents.society import MixedLine
 
 if TYPE_CHECKING:
-    from llma_tutorial.many_agents.social import SocialLearning
+    from llma_tutorial.many_agents.society import SocialLearning
 
 FIELDS = ("observations", "actions", "public_beliefs")
 CHUNK = 1 << 19  # agent steps filled at a time, so that random numbers stay in the processor's cache
@@ -31,7 +33,8 @@ class Simulation:
     ----------
     states : numpy.ndarray of shape (n_runs,), or (n_runs, n_agents) if the state moves
     cascade_start : numpy.ndarray of shape (n_runs,)
-        Index of the first agent whose signal cannot change its action, -1 if there is none.
+        Index of the first agent whose signal cannot change its action, nor (if agents differ) that of any kind still
+        to come could; -1 if there is none.
     cascade_action : numpy.ndarray of shape (n_runs,)
         The action of that agent, -1 if there is none.
     observations, actions : numpy.ndarray of shape (n_runs, n_agents), or None
@@ -59,7 +62,7 @@ class _Step:
 
 
 def simulate(
-    society: SocialLearning,
+    society: SocialLearning | MixedLine,
     n_agents: int,
     n_runs: int,
     *,
@@ -71,7 +74,7 @@ def simulate(
 
     Parameters
     ----------
-    society : SocialLearning
+    society : SocialLearning or MixedLine
     n_agents, n_runs : int
         Length of each line, number of lines.
     state : int, optional
@@ -106,60 +109,66 @@ def simulate(
     rng = _validate.generator(rng)
     for field in keep:
         _validate.one_of("keep", field, FIELDS)
-    n_states = society.prior.size
+    line = MixedLine.of(society)
+    places, shared = line.places(n_agents), line.kinds[0]
+    n_states = shared.prior.size
     if state is None:
-        states = _draw(np.broadcast_to(society.prior.cumsum(), (n_runs, n_states)), rng)
+        states = _draw(np.broadcast_to(shared.prior.cumsum(), (n_runs, n_states)), rng)
     else:
         states = np.full(n_runs, _validate.integer("state", state, 0, n_states - 1), dtype=_small(n_states))
-    start, action = np.full(n_runs, -1), np.full(n_runs, -1, dtype=np.int16)
+    start, herds = np.full(n_runs, -1), np.full((n_runs, len(line.kinds)), -1, dtype=np.int16)
     final = np.empty((n_runs, n_states)) if "public_beliefs" in keep else None
-    path = [] if society.transition_matrix is not None else None  # the states, when they move
-    steps = list(_steps(society, n_agents, states, start, action, final, path, bool(keep), rng))
+    path = [] if shared.transition_matrix is not None else None  # the states, when they move
+    steps = list(_steps(line, places, states, start, herds, final, path, bool(keep), rng))
     if path is not None:
         states = np.stack(path, axis=1)
     kept = {}
     if "observations" in keep:
-        kept["observations"] = _signals(society, states, n_agents, steps, rng)
+        kept["observations"] = _signals(line, states, places, steps, rng)
     if "actions" in keep:
-        kept["actions"] = np.empty((n_runs, n_agents), dtype=_small(society.utility.shape[1]))
-        kept["actions"][:] = action[:, None]
+        most = max(kind.utility.shape[1] for kind in line.kinds)
+        kept["actions"] = np.empty((n_runs, n_agents), dtype=_small(most))
+        kept["actions"][:] = herds if len(line.kinds) == 1 else herds[:, places]
         for k, step in enumerate(steps):
             kept["actions"][step.runs, k] = step.actions
     if final is not None:
         beliefs = kept["public_beliefs"] = np.empty((n_runs, n_agents + 1, n_states))
         for x in range(n_states):  # three times as fast as filling the short last axis at once
             beliefs[:, :, x] = final[:, x, None]
-        beliefs[:, 0] = society.assumed_prior
+        beliefs[:, 0] = shared.assumed_prior
         for k, step in enumerate(steps):
             beliefs[step.runs, k + 1] = step.front.beliefs[step.nodes]
+    action = np.where(start < 0, -1, herds[np.arange(n_runs), places[start]])
     return Simulation(states, start, action, **kept)
 
 
-def _steps(society, n_agents, states, start, action, final, path, keep, rng):
+def _steps(line, places, states, start, herds, final, path, keep, rng):
     """Advance the open runs agent by agent; yields a `_Step` for each agent if anything is kept."""
-    beliefs, cumulative = PublicBeliefs(society), society.observation_matrix.cumsum(axis=1)
+    beliefs = PublicBeliefs(line)
     front, runs = beliefs.start(), np.arange(states.size)
     nodes = np.zeros(runs.size, dtype=np.int64)
-    for k in range(n_agents):
+    for k, place in enumerate(places):
+        matrix = line.kinds[place].observation_matrix
         if path is not None:
-            states = _draw(society.transition_matrix.cumsum(axis=1)[states], rng)
+            states = _draw(beliefs.transition.cumsum(axis=1)[states], rng)
             path.append(states)
-        choices = beliefs.choices(beliefs.move(front.beliefs))
+        choices = beliefs.choices(beliefs.move(front.beliefs), place)
         if (choices.likelihood <= 0).any():
             possible = np.zeros(choices.likelihood.shape, dtype=bool)
-            np.logical_or.at(possible, nodes, society.observation_matrix[states[runs]] > 0)
+            np.logical_or.at(possible, nodes, matrix[states[runs]] > 0)
             choices.refuse_impossible(possible)
-        entered = np.flatnonzero((choices.cascade[nodes] >= 0) & (start[runs] < 0))
+        begun, actions = beliefs.settled(choices, k)
+        entered = np.flatnonzero(begun[nodes] & (start[runs] < 0))
         start[runs[entered]] = k
-        action[runs[entered]] = choices.cascade[nodes[entered]]
+        herds[runs[entered]] = actions[nodes[entered]]
         if path is None and entered.size:
             if final is not None:
                 final[runs[entered]] = front.beliefs[nodes[entered]]
-            still = choices.cascade[nodes] < 0
+            still = ~begun[nodes]
             runs, nodes = runs[still], nodes[still]
             if runs.size == 0:
                 return
-        signals = _draw(cumulative[states[runs]], rng)
+        signals = _draw(matrix.cumsum(axis=1)[states[runs]], rng)
         actions = _act(choices, nodes, signals, rng)
         front, nodes = _follow(beliefs, front, choices, nodes, actions)
         if keep:
@@ -189,18 +198,20 @@ def _follow(beliefs: PublicBeliefs, front: Front, choices: Choices, nodes: np.nd
     return front, place[child]
 
 
-def _signals(society, states, n_agents, steps, rng) -> np.ndarray:
+def _signals(line, states, places, steps, rng) -> np.ndarray:
     """Signals of every agent: fresh ones in cascades, where nobody's action depends on them, the seen ones before."""
-    n_runs, n_signals = len(states), society.observation_matrix.shape[1]
-    signals = np.empty((n_runs, n_agents), dtype=_small(n_signals))
-    if society.transition_matrix is None:
-        bounds = society.observation_matrix.cumsum(axis=1)[states]
-        for first in range(0, n_runs, max(1, CHUNK // n_agents)):
-            rows = slice(first, first + max(1, CHUNK // n_agents))
-            uniform = rng.random(signals[rows].shape)
-            signals[rows] = uniform >= bounds[rows, :1]
-            for y in range(1, n_signals - 1):
-                signals[rows] += uniform >= bounds[rows, y : y + 1]
+    n_runs, n_signals = len(states), max(kind.observation_matrix.shape[1] for kind in line.kinds)
+    signals = np.zeros((n_runs, places.size), dtype=_small(n_signals))
+    for place, kind in enumerate(line.kinds):
+        if kind.transition_matrix is not None:
+            break
+        bounds = kind.observation_matrix.cumsum(axis=1)[states]
+        mine = slice(None) if len(line.kinds) == 1 else np.flatnonzero(places == place)
+        for first in range(0, n_runs, max(1, CHUNK // places.size)):
+            rows = slice(first, first + max(1, CHUNK // places.size))
+            uniform = rng.random(signals[rows, mine].shape)
+            for y in range(kind.observation_matrix.shape[1] - 1):
+                signals[rows, mine] += uniform >= bounds[rows, y : y + 1]
     for k, step in enumerate(steps):
         signals[step.runs, k] = step.signals
     return signals
