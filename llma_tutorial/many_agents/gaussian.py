@@ -18,8 +18,12 @@ Noisy actions (this file). Agent k sees a private signal of precision s and the 
 its estimate; others see the action plus noise of precision t. With public precision p the weight on the signal is
 s / (p + s), so an action is a reading of x with variance 1/s + (p + s)^2 / (s^2 t), and p grows like (3 s^2 t k)^(1/3).
 
-Sources: Krishnamurthy & Rojas (2024) for word of mouth, Vives (1993, 1997) for noisy actions. Chapters:
-`many-agents/word-of-mouth`, `many-agents/continuous-states`.
+Self-consuming estimation (`_self_consuming.py`, theory at its head). A normal law is refitted to its own samples, with a
+share of fresh data or none.
+
+Sources: Krishnamurthy & Rojas (2024) for word of mouth, Vives (1993, 1997) for noisy actions, Shumailov et
+al. (2024) for models fed with models. Chapters: `many-agents/word-of-mouth`, `many-agents/continuous-states`,
+`many-agents/model-collapse`.
 """
 
 from __future__ import annotations
@@ -29,15 +33,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from llma_tutorial import _validate
+from llma_tutorial.many_agents._self_consuming import (
+    Generations,
+    SelfConsuming,
+    self_consuming,
+    simulate_self_consuming,
+)
 from llma_tutorial.many_agents._word_of_mouth import TalkRuns, WordOfMouth, simulate_word_of_mouth, word_of_mouth
 
 __all__ = [
     "ActionRuns",
+    "Generations",
     "NoisyActions",
+    "SelfConsuming",
     "TalkRuns",
     "WordOfMouth",
     "noisy_actions",
+    "self_consuming",
     "simulate_noisy_actions",
+    "simulate_self_consuming",
     "simulate_word_of_mouth",
     "word_of_mouth",
 ]
