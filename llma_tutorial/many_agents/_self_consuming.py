@@ -146,7 +146,7 @@ def _accumulated(n: int, n_generations: int, unbiased: bool) -> tuple[list, floa
         shares = 1 - 1 / (n * batches**2)
         limit = float(np.sinc(1 / np.sqrt(n)))
     expected = np.concatenate([[1.0], shares.cumprod()])
-    # The pooled mean moves by the mean of the newest n of n j points, less the pooled mean before: variance V / n / j^2.
+    # The pooled mean moves by (newest mean - pooled mean before) / j, which has variance V / (n j^2).
     steps = expected[:-1] / (n * batches**2)
     return list(zip(expected, np.concatenate([[0.0], steps.cumsum()]), strict=True)), limit
 
@@ -193,7 +193,7 @@ def simulate_self_consuming(law: SelfConsuming, n_runs: int, *, rng: np.random.G
     Examples
     --------
     >>> law = self_consuming(20, 10, unbiased=False)
-    >>> runs = simulate_self_consuming(law, 4000, rng=np.random.default_rng(1))
+    >>> runs = simulate_self_consuming(law, 40_000, rng=np.random.default_rng(1))
     >>> bool(abs(runs.variances[:, -1].mean() - 0.5987) < 0.02)
     True
     """

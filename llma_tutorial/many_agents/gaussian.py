@@ -18,8 +18,8 @@ Noisy actions (this file). Agent k sees a private signal of precision s and the 
 its estimate; others see the action plus noise of precision t. With public precision p the weight on the signal is
 s / (p + s), so an action is a reading of x with variance 1/s + (p + s)^2 / (s^2 t), and p grows like (3 s^2 t k)^(1/3).
 
-Self-consuming estimation (`_self_consuming.py`, theory at its head). A normal law is refitted to its own samples, with a
-share of fresh data or none.
+Self-consuming estimation (`_self_consuming.py`, theory at its head). A normal law is refitted to its own samples, with
+fresh data or without.
 
 Sources: Krishnamurthy & Rojas (2024) for word of mouth, Vives (1993, 1997) for noisy actions, Shumailov et
 al. (2024) for models fed with models. Chapters: `many-agents/word-of-mouth`, `many-agents/continuous-states`,
