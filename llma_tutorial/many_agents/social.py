@@ -30,6 +30,7 @@ from numpy.typing import ArrayLike
 
 from llma_tutorial import _validate
 from llma_tutorial.many_agents.exact import ExactLaw, exact_law
+from llma_tutorial.many_agents.line import simulate_line
 from llma_tutorial.many_agents.regions import CascadeRegion, cascade_region, herd_length
 from llma_tutorial.many_agents.simulation import Simulation, simulate
 from llma_tutorial.many_agents.society import MixedLine, SocialLearning
@@ -45,6 +46,7 @@ __all__ = [
     "herd_length",
     "repeated_observations",
     "simulate",
+    "simulate_line",
 ]
 
 

@@ -1,104 +1,212 @@
-r"""What an agent's sensor is worth: the observation matrix, estimated with its uncertainty.
+r"""An agent of the book: a sensor that reads, an engine that updates, a decision that pays best.
 
-Primitives: texts with known state x, each turned into a symbol y by a sensor (a language model and its questions).
-Each row of B[x, y] = P(y | x) is a multinomial; with a symmetric Dirichlet prior of `pseudocount` for every cell,
+Primitives: a text z; a sensor that turns it into answers y; the law of answers P(y | x), measured on labelled texts; a
+belief pi over the state x; a utility u[x, a]. The agent is
 
-    B[x, :] | counts  ~  Dirichlet(pseudocount + counts[x, :]),      B[x, y] | counts  ~  Beta
+    sensor      y       =  what the language model answers to its questions about z
+    engine      eta(x)  =  P(y | x) pi(x) / sum_x' P(y | x') pi(x')
+    decision    a       =  argmax_a  sum_x eta(x) u(x, a)        ties by the rule `tie_break`
 
-so that means, credible intervals and draws are exact. Draws carry the uncertainty of B to any number computed from it.
-Chapter: `many-agents/cascades`, section "Through the eyes of a language model".
+and every step is shown when a decision is printed. The likelihood is a matrix B[x, y] over symbols, or an object that
+gives the answers themselves a likelihood, for more questions than a table can hold.
+
+This module is the front door: `Sensor` and `Readings` live in `sensor.py`, `estimate_observation_matrix` in
+`observation_matrix.py`, `fit_counts` and `fit_naive_bayes` in `likelihoods.py`, `fit_boltzmann` in `boltzmann.py`,
+`reliability` in `calibration.py`. Source of the construction: Jain & Krishnamurthy (2025).
+Chapter: `reading/bayesian-engine`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import betaincinv
 
 from llma_tutorial import _validate
+from llma_tutorial.beliefs import TIE_BREAKS, best_response
+from llma_tutorial.reading.boltzmann import Boltzmann, fit_boltzmann
+from llma_tutorial.reading.calibration import Reliability, reliability
+from llma_tutorial.reading.likelihoods import Likelihood, NaiveBayes, Table, fit_counts, fit_naive_bayes
+from llma_tutorial.reading.observation_matrix import ObservationMatrixEstimate, estimate_observation_matrix
+from llma_tutorial.reading.sensor import Readings, Sensor
+
+__all__ = [
+    "Agent",
+    "Boltzmann",
+    "Decision",
+    "Likelihood",
+    "NaiveBayes",
+    "ObservationMatrixEstimate",
+    "Readings",
+    "Reliability",
+    "Sensor",
+    "Table",
+    "estimate_observation_matrix",
+    "fit_boltzmann",
+    "fit_counts",
+    "fit_naive_bayes",
+    "reliability",
+]
 
 
 @dataclass(frozen=True, eq=False)
-class ObservationMatrixEstimate:
-    """Posterior of an observation matrix, made by `estimate_observation_matrix`.
-
-    Attributes
-    ----------
-    counts : numpy.ndarray of shape (X, Y)
-        How often symbol y came with state x.
-    pseudocount : float
-        Prior weight of every cell; 1 is uniform, 1/2 is Jeffreys' prior.
-    """
-
-    counts: np.ndarray
-    pseudocount: float
-
-    @property
-    def mean(self) -> np.ndarray:
-        """Posterior mean of B, shape (X, Y); rows sum to 1."""
-        weights = self.counts + self.pseudocount
-        return weights / weights.sum(axis=1, keepdims=True)
-
-    def interval(self, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-        """Equal-tailed credible interval of each entry: lower and upper ends, both of shape (X, Y)."""
-        level = _validate.number("level", level, 0, 1)
-        weights = self.counts + self.pseudocount
-        others = weights.sum(axis=1, keepdims=True) - weights
-        return betaincinv(weights, others, (1 - level) / 2), betaincinv(weights, others, (1 + level) / 2)
-
-    def sample(self, n: int, *, rng: np.random.Generator) -> np.ndarray:
-        """`n` draws of B from its posterior, shape (n, X, Y)."""
-        n = _validate.integer("n", n, 1)
-        gammas = _validate.generator(rng).standard_gamma(self.counts + self.pseudocount, (n, *self.counts.shape))
-        return gammas / gammas.sum(axis=2, keepdims=True)
-
-
-def estimate_observation_matrix(
-    states: ArrayLike, symbols: ArrayLike, n_states: int, n_symbols: int, pseudocount: float = 0.5
-) -> ObservationMatrixEstimate:
-    """Estimate P(symbol | state) from labelled readings.
+class Agent:
+    """A sensor, a likelihood of its answers, a prior and a utility.
 
     Parameters
     ----------
-    states, symbols : array-like of int, shape (n,)
-        True state and symbol of each text.
-    n_states, n_symbols : int
-        X and Y.
-    pseudocount : float
-        Dirichlet weight added to every cell, above zero.
-
-    Returns
-    -------
-    ObservationMatrixEstimate
-        With `.mean`, `.interval(level)` and `.sample(n, rng=rng)`.
+    sensor : Sensor
+        What reads.
+    observation_matrix : array-like of shape (X, Y), or Likelihood
+        ``B[x, y] = P(y | x)`` over the sensor's symbols, or a fitted likelihood of its answers.
+    utility : array-like of shape (X, A)
+        Payoff u[x, a] in utils.
+    prior : array-like of shape (X,)
+        Belief before anything is read.
+    tie_break : {"first", "signal", "random"}
+        What the agent does when several actions are best; "signal" needs Y == A.
+    state_names, action_names : sequence of str, optional
+        Words for printed decisions; numbers if omitted.
 
     Raises
     ------
     ValueError
-        If lengths differ, an index is out of range, or the pseudocount is not positive.
+        If shapes do not fit each other or the sensor.
 
     Notes
     -----
-    Used in the chapter `many-agents/cascades`.
+    Used in the chapter `reading/bayesian-engine`.
 
     Examples
     --------
-    >>> estimate = estimate_observation_matrix([0, 0, 0, 1], [0, 0, 1, 1], 2, 2, pseudocount=1)
-    >>> estimate.mean.round(3).tolist()
-    [[0.6, 0.4], [0.333, 0.667]]
+    >>> class Shouting:
+    ...     def score(self, texts, questions, options):
+    ...         return np.log([[[0.8, 0.1, 0.1] if "!" in text else [0.1, 0.1, 0.8]] for text in texts])
+    >>> sensor = Sensor(Shouting(), ["is it loud?"])
+    >>> agent = Agent(sensor, [[0.4, 0.6], [0.9, 0.1]], np.eye(2), [0.5, 0.5], state_names=("bad", "good"))
+    >>> agent.decide("It broke!")
+    answers      is it loud? yes (0.80)
+    likelihood   bad 0.6000, good 0.1000
+    before       bad 0.5000, good 0.5000
+    belief       bad 0.8571, good 0.1429
+    utility      action 0: 0.8571, action 1: 0.1429
+    decision     action 0
     """
-    n_states = _validate.integer("n_states", n_states, 1)
-    n_symbols = _validate.integer("n_symbols", n_symbols, 2)
-    states = _validate.integers("states", states, n_states)
-    symbols = _validate.integers("symbols", symbols, n_symbols)
-    if states.ndim != 1 or states.shape != symbols.shape:
-        raise ValueError(f"`symbols` must have one entry for each state. Got {symbols.shape} for {states.shape}.")
-    pseudocount = _validate.number("pseudocount", pseudocount, 0)
-    if pseudocount == 0:
-        raise ValueError("`pseudocount` must be above 0, so that no symbol is held impossible. Got 0.")
-    counts = np.bincount(states * n_symbols + symbols, minlength=n_states * n_symbols)
-    counts = counts.reshape(n_states, n_symbols)
-    counts.flags.writeable = False
-    return ObservationMatrixEstimate(counts, pseudocount)
+
+    sensor: Sensor
+    observation_matrix: ArrayLike | Likelihood
+    utility: ArrayLike
+    prior: ArrayLike
+    tie_break: str = "first"
+    state_names: Sequence[str] = ()
+    action_names: Sequence[str] = ()
+    likelihood: Likelihood = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        prior = _validate.probabilities("prior", self.prior, (None,))
+        utility = _validate.real_array("utility", self.utility, (prior.size, None))
+        shape = (len(self.sensor.questions), len(self.sensor.values))
+        given = self.observation_matrix
+        likelihood = given if isinstance(given, Likelihood) else Table(*shape, given)
+        if (likelihood.n_questions, likelihood.n_answers) != shape or likelihood.n_states != prior.size:
+            raise ValueError(
+                f"`observation_matrix` must be for {prior.size} states, as `prior` is, and {shape[0]} questions with "
+                f"{shape[1]} answers, as `sensor` is. Got {likelihood.n_states} states and {likelihood.n_questions} "
+                f"questions with {likelihood.n_answers} answers."
+            )
+        _validate.one_of("tie_break", self.tie_break, TIE_BREAKS)
+        if self.tie_break == "signal" and self.sensor.n_symbols != utility.shape[1]:
+            raise ValueError(
+                '`tie_break` must be "first" or "random" unless there is one action for each symbol. '
+                f'Got "signal" with {self.sensor.n_symbols} symbols and {utility.shape[1]} actions.'
+            )
+        checked = {"prior": prior, "utility": utility, "likelihood": likelihood}
+        checked["state_names"] = _names("state_names", self.state_names, prior.size, "state")
+        checked["action_names"] = _names("action_names", self.action_names, utility.shape[1], "action")
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    def posterior(self, answers: ArrayLike, public_belief: ArrayLike | None = None) -> np.ndarray:
+        """Belief after each row of answers, given as places in `sensor.options`: shape (texts, X).
+
+        Raises
+        ------
+        ValueError
+            If answers are impossible in every state that the belief holds possible.
+        """
+        before = self.prior if public_belief is None else public_belief
+        before = _validate.probabilities("public_belief", before, self.prior.shape)
+        logs = self.likelihood.log_likelihood(self.sensor.collapsed(answers))
+        with np.errstate(divide="ignore"):
+            joint = logs + np.log(before)
+        highest = joint.max(axis=1, keepdims=True)
+        if np.isneginf(highest).any():
+            row = int(np.isneginf(highest[:, 0]).argmax())
+            words = [self.sensor.options[answer] for answer in np.asarray(answers)[row]]
+            raise ValueError(
+                "`observation_matrix` must allow the answers in a state that the belief holds possible. Got answers "
+                f"{words} with likelihood {np.exp(logs[row]).tolist()} at belief {before.tolist()} in row {row}."
+            )
+        weights = np.exp(joint - highest)
+        return weights / weights.sum(axis=1, keepdims=True)
+
+    def decide(
+        self, text: str, public_belief: ArrayLike | None = None, *, rng: np.random.Generator | None = None
+    ) -> Decision:
+        """Read one text, update the public belief (the prior if omitted), and act; `rng` is for ties at random."""
+        reading = self.sensor.read([text])
+        belief = self.posterior(reading.answers, public_belief)[0]
+        own = int(reading.symbols[0]) if self.tie_break == "signal" else None
+        action = best_response(belief, self.utility, tie_break=self.tie_break, own_action=own, rng=rng)
+        likelihood = np.exp(self.likelihood.log_likelihood(self.sensor.collapsed(reading.answers))[0])
+        before = self.prior if public_belief is None else np.array(public_belief, dtype=float)
+        return Decision(self, reading, likelihood, before, belief, belief @ self.utility, action)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Decision:
+    """What an agent did with one text, and why; made by `Agent.decide`. Printed, it shows its working, not the text.
+
+    Attributes
+    ----------
+    agent : Agent
+    reading : Readings
+        Answers and their probabilities, for one text.
+    likelihood : numpy.ndarray of shape (X,)
+        P(answers | x).
+    public_belief, belief : numpy.ndarray of shape (X,)
+        Before and after reading.
+    expected_utility : numpy.ndarray of shape (A,)
+    action : int
+    """
+
+    agent: Agent
+    reading: Readings
+    likelihood: np.ndarray
+    public_belief: np.ndarray
+    belief: np.ndarray
+    expected_utility: np.ndarray
+    action: int
+
+    def __repr__(self) -> str:
+        sensor, names = self.agent.sensor, self.agent.state_names
+        lines, answers = [], self.reading.answers[0]
+        for question, answer, logs in zip(sensor.questions, answers, self.reading.log_probabilities[0], strict=True):
+            label = "answers" if not lines else ""
+            lines.append((label, f"{question} {sensor.options[answer]} ({np.exp(logs[answer]):.2f})"))
+        for label in ("likelihood", "public_belief", "belief"):
+            values = [f"{name} {value:.4f}" for name, value in zip(names, getattr(self, label), strict=True)]
+            lines.append(("before" if label == "public_belief" else label, ", ".join(values)))
+        pairs = zip(self.agent.action_names, self.expected_utility, strict=True)
+        lines.append(("utility", ", ".join(f"{name}: {value:.4f}" for name, value in pairs)))
+        lines.append(("decision", self.agent.action_names[self.action]))
+        return "\n".join(f"{label:<12} {value}" for label, value in lines)
+
+
+def _names(name: str, given: Sequence[str], size: int, kind: str) -> tuple[str, ...]:
+    names = tuple(given) or tuple(f"{kind} {number}" for number in range(size))
+    if len(names) != size:
+        raise ValueError(f"`{name}` must name all {size}. Got {len(names)}.")
+    return names
