@@ -114,7 +114,7 @@ def exact_law(line: BanditLine, n_agents: int, max_beliefs: int = 100_000, toler
         taken = np.einsum("xy,nya->nxa", line.observation_matrix, law)
         arms[k] = np.einsum("nx,nxa->xa", mass, taken)
         mean[k] = mass.T @ beliefs
-        still = layers.frozen(beliefs, taken)
+        still = layers.frozen(beliefs, keys, taken)
         frozen[k] = mass[still].sum(axis=0)
         stuck[k] = np.einsum("nx,nxa,xa->x", mass[still], taken[still], ~line.best)
         if k + 1 < n_agents:
@@ -172,10 +172,10 @@ class _Layers:
         self.columns: dict[tuple[float, ...], int] = {}
         self.log_factors = np.zeros((0, line.prior.size))
 
-    def frozen(self, beliefs: np.ndarray, taken: np.ndarray) -> np.ndarray:
-        """Mask of the beliefs that no outcome moves."""
+    def frozen(self, beliefs: np.ndarray, keys: np.ndarray, taken: np.ndarray) -> np.ndarray:
+        """Mask of the beliefs that no outcome moves. A state counts until it is ruled out, not until it underflows."""
         outcomes = np.einsum("nxa,xao->nxao", taken, self.rewards)
-        possible = (beliefs > 0)[:, :, None, None]
+        possible = (~self._ruled_out(keys) if self.counted else beliefs > 0)[:, :, None, None]
         high = np.where(possible, outcomes, -np.inf).max(axis=1)
         low = np.where(possible, outcomes, np.inf).min(axis=1)
         return (high - low <= SAME * high).all(axis=(1, 2))
@@ -233,10 +233,13 @@ class _Layers:
                 self.log_factors = np.vstack([self.log_factors, np.log(factor / factor.max())])
         return self.columns[key], 1
 
+    def _ruled_out(self, counts: np.ndarray) -> np.ndarray:
+        """Mask (n, X) of the states that some news has made impossible."""
+        return counts @ np.isneginf(self.log_factors[: counts.shape[1]]) > 0
+
     def _from_counts(self, counts: np.ndarray) -> np.ndarray:
         """Beliefs from whole numbers: the same counts give the same floats, however long the history."""
-        zero = np.isneginf(self.log_factors)
-        logs = counts @ np.where(zero, 0.0, self.log_factors) + np.log(self.line.prior)
-        logs = np.where(counts @ zero > 0, -np.inf, logs)
+        finite = np.where(np.isneginf(self.log_factors), 0.0, self.log_factors)
+        logs = np.where(self._ruled_out(counts), -np.inf, counts @ finite + np.log(self.line.prior))
         weights = np.exp(logs - logs.max(axis=1, keepdims=True))
         return weights / weights.sum(axis=1, keepdims=True)
