@@ -2,12 +2,13 @@
 
 LanguageModel         the protocol: score(texts, questions, options) -> log-probabilities
 classroom             the small models that come with this package: nothing to download
+hub                   any causal model of transformers, by name or from a folder
 """
 
 from importlib import import_module
 from typing import Any
 
-_HOMES = {"LanguageModel": "_protocol", "classroom": "classroom"}
+_HOMES = {"LanguageModel": "_protocol", "classroom": "classroom", "hub": "_hub"}
 __all__ = list(_HOMES)
 
 
