@@ -25,6 +25,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import expit
 
 from llma_tutorial import _validate
 from llma_tutorial.reading import _symbols
@@ -148,7 +149,7 @@ def fit_boltzmann(
     sizes = (n_states * n_bits, n_states * n_hidden, n_bits * n_hidden)
 
     def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
-        value, gradient = mean_log_likelihood(parameters, bits, shares, n_hidden)
+        value, gradient = _mean_log_likelihood(parameters, bits, shares, n_hidden)
         shrink = penalty / len(states)
         return shrink / 2 * parameters @ parameters - value, shrink * parameters - gradient
 
@@ -159,26 +160,26 @@ def fit_boltzmann(
     if not fits:
         raise RuntimeError(f"`penalty` must be large enough for the fit to converge. Got {penalty:g}.")
     best = min(fits, key=lambda fit: fit.fun)
-    fitted = unpack(best.x, n_states, n_bits, n_hidden)
+    fitted = _unpack(best.x, n_states, n_bits, n_hidden)
     return Boltzmann(n_questions, n_answers, *fitted, float(np.abs(best.jac).max()))
 
 
-def mean_log_likelihood(
+def _mean_log_likelihood(
     parameters: np.ndarray, bits: np.ndarray, shares: np.ndarray, n_hidden: int
 ) -> tuple[float, np.ndarray]:
-    """Nats per text and their gradient at the parameters `parameters`; `shares` (X, patterns) sum to 1 over all."""
-    visible, hidden, weights = unpack(parameters, len(shares), bits.shape[1], n_hidden)
+    """Nats per text and their gradient at `parameters`; `shares` (X, patterns) sum to 1 over all."""
+    visible, hidden, weights = _unpack(parameters, len(shares), bits.shape[1], n_hidden)
     fields = bits @ weights + hidden[:, None]  # (X, patterns, J)
     scores = visible @ bits.T + np.logaddexp(0, fields).sum(axis=2)
     highest = scores.max(axis=1, keepdims=True)
     logs = scores - highest - np.log(np.exp(scores - highest).sum(axis=1, keepdims=True))
     residual = shares - shares.sum(axis=1, keepdims=True) * np.exp(logs)
-    pull = residual[:, :, None] / (1 + np.exp(-fields))
+    pull = residual[:, :, None] * expit(fields)
     gradient = [residual @ bits, pull.sum(axis=1), bits.T @ pull.sum(axis=0)]
     return float((shares * logs).sum()), np.concatenate([part.ravel() for part in gradient])
 
 
-def unpack(
+def _unpack(
     parameters: np.ndarray, n_states: int, n_bits: int, n_hidden: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Visible biases (X, bits), hidden biases (X, J) and weights (bits, J) from one vector."""
