@@ -94,6 +94,8 @@ class PublicBeliefs:
 
     def settled(self, choices: Choices, agent: int) -> tuple[np.ndarray, np.ndarray]:
         """Where no kind that is still to come would heed its signal, (n,), and what each kind does there, (n, T)."""
+        if len(self.kinds) == 1:
+            return choices.cascade >= 0, choices.cascade[:, None]
         herds = np.full((len(choices.cascade), len(self.kinds)), -1)
         coming = self.line.still_to_come(agent)
         for kind in coming:

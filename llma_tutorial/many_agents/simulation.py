@@ -227,4 +227,5 @@ def _draw(cumulative: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _small(size: int) -> type:
+    """The integers that hold 0..size-1 in the least memory."""
     return np.int8 if size <= 127 else np.int64

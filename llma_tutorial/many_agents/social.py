@@ -34,19 +34,24 @@ from llma_tutorial.many_agents.line import simulate_line
 from llma_tutorial.many_agents.regions import CascadeRegion, cascade_region, herd_length
 from llma_tutorial.many_agents.simulation import Simulation, simulate
 from llma_tutorial.many_agents.society import MixedLine, SocialLearning
+from llma_tutorial.many_agents.views import PartialView, ViewLaw, simulate_view, view_law
 
 __all__ = [
     "CascadeRegion",
     "ExactLaw",
     "MixedLine",
+    "PartialView",
     "Simulation",
     "SocialLearning",
+    "ViewLaw",
     "cascade_region",
     "exact_law",
     "herd_length",
     "repeated_observations",
     "simulate",
     "simulate_line",
+    "simulate_view",
+    "view_law",
 ]
 
 

@@ -134,12 +134,12 @@ class MixedLine:
         for kind in kinds:
             if not isinstance(kind, SocialLearning):
                 raise ValueError(f"`kinds` must hold a SocialLearning for each kind. Got {kind!r}.")
+        if np.ndim(self.order) != 1 or len(self.order) == 0:
+            raise ValueError(f"`order` must name the kind of at least one agent. Got {self.order!r}.")
         order, opening = np.array(self.order), np.array(self.opening, dtype=None if len(self.opening) else int)
         for name, places in (("order", order), ("opening", opening)):
             _validate.integers(name, places, len(kinds))
             places.flags.writeable = False
-        if order.ndim != 1 or order.size == 0:
-            raise ValueError(f"`order` must name the kind of at least one agent. Got {self.order!r}.")
         for name in ("prior", "assumed_prior", "transition_matrix"):
             wanted = getattr(kinds[0], name)
             for index, kind in enumerate(kinds):
