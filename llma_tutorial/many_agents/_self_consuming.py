@@ -201,18 +201,17 @@ def simulate_self_consuming(law: SelfConsuming, n_runs: int, *, rng: np.random.G
     rng = _validate.generator(rng)
     n, shape = law.n_samples, (n_runs, law.expected_variance.size)
     means, variances = np.zeros(shape), np.full(shape, law.expected_variance[0])
-    count, centre, squares = 0, np.zeros(n_runs), np.zeros(n_runs)  # of all points, when they accumulate
+    count, squares = 0, np.zeros(n_runs)  # of the points that stay, when they accumulate
     for g in range(1, shape[1]):
-        points = means[:, [g - 1]] + np.sqrt(variances[:, [g - 1]]) * rng.standard_normal((n_runs, n))
+        centre = means[:, g - 1]  # points are kept as distances from it, so that a tiny variance is not rounded away
+        points = np.sqrt(variances[:, [g - 1]]) * rng.standard_normal((n_runs, n))
         fresh = np.sqrt(law.expected_variance[0]) * rng.standard_normal((n_runs, law.n_fresh))
-        points[:, : law.n_fresh] = fresh
-        middle = points.mean(axis=1)
-        around = ((points - middle[:, None]) ** 2).sum(axis=1)
-        if law.accumulate:
-            squares += around + (middle - centre) ** 2 * count * n / (count + n)
-            count += n
-            centre += (middle - centre) * n / count
-        else:
-            count, centre, squares = n, middle, around
-        means[:, g], variances[:, g] = centre, squares / (count - law.unbiased)
+        points[:, : law.n_fresh] = fresh - centre[:, None]
+        shift = points.mean(axis=1)
+        spread = ((points - shift[:, None]) ** 2).sum(axis=1)
+        if not law.accumulate:
+            count, squares = 0, 0.0
+        squares = squares + spread + shift**2 * count * n / (count + n)
+        count += n
+        means[:, g], variances[:, g] = centre + shift * n / count, squares / (count - law.unbiased)
     return Generations(means, variances)
