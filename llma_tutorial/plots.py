@@ -239,3 +239,18 @@ def own_information(ax: Axes, effects: Sequence, margin: float) -> None:
     ax.set(xlabel="lead of the leading action", ylabel="effect of own information")
     ax.set_xticks(range(largest + 1), ticks)
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def reliability(ax: Axes, diagrams: dict[str, object], *, event: str) -> None:
+    """Reliability diagrams by name: stated against observed frequency of `event` with intervals; honest is diagonal."""
+    ax.plot([0, 1], [0, 1], color="0.6", lw=1, ls=(0, (4, 3)))
+    for index, (name, diagram) in enumerate(diagrams.items()):
+        around = np.maximum([diagram.observed - diagram.low, diagram.high - diagram.observed], 0)
+        ax.errorbar(
+            diagram.stated, diagram.observed, yerr=around, color=PALETTE[index], ls=LINES[index], lw=1.2,
+            marker=MARKERS[index], ms=6, mec="white", elinewidth=1.2, label=name,
+        )  # fmt: skip
+    ax.set(xlabel=f"believed probability of {event}", ylabel=f"frequency of {event}", xlim=(0, 1), ylim=(0, 1))
+    ax.set_aspect("equal")
+    if len(diagrams) > 1:
+        ax.legend(loc="upper left")

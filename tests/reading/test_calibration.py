@@ -1,9 +1,13 @@
 """Reliability diagrams: bins by hand, intervals, and what calibrated and overconfident sources look like."""
 
+import matplotlib
 import numpy as np
 import pytest
 from scipy.stats import beta
 
+matplotlib.use("Agg")
+
+from llma_tutorial import plots
 from llma_tutorial.reading.agents import reliability
 
 
@@ -31,6 +35,16 @@ def test_a_calibrated_source_keeps_to_the_diagonal_and_an_overconfident_one_does
     assert loud.error > 0.05
     # Honesty is not knowledge: the base rate is calibrated and says nothing.
     assert reliability(np.full(20_000, events.mean()), events).error < 1e-12
+
+
+def test_the_diagram_draws_what_was_observed():
+    diagram = reliability([0.1, 0.1, 0.9, 0.9], [0, 1, 1, 1])
+    _, ax = plots.panels()
+    plots.reliability(ax, {"agent": diagram}, event="rain")
+    assert ax.lines[1].get_xydata().tolist() == [[0.1, 0.5], [0.9, 1.0]]
+    ends = ax.collections[0].get_segments()[0][:, 1]
+    assert ends.tolist() == pytest.approx([diagram.low[0], diagram.high[0]])
+    matplotlib.pyplot.close("all")
 
 
 @pytest.mark.parametrize(

@@ -305,3 +305,17 @@ def test_a_fit_that_does_not_converge_is_refused(monkeypatch):
     states, answers = sample("reviews", 50, np.random.default_rng(1))
     with pytest.raises(RuntimeError, match=r"`penalty` must be large enough for the fit to converge. Got 1"):
         fit_boltzmann(states, answers, 2, rng=np.random.default_rng(0))
+
+
+def test_silence_says_nothing_if_denial_does_not_depend_on_the_state():
+    """In a world every pattern with the same yeses leads to the same belief; with state-dependent denial it does not."""
+    for name in ("reviews", "comments"):
+        law = world(name)
+        groups = {}
+        for answers, column in zip(law.answers, law.answer_probabilities.T, strict=True):
+            groups.setdefault(tuple(answers == 0), []).append(column / column.sum())
+        assert max(len(group) for group in groups.values()) > 5
+        assert all(np.ptp(group, axis=0).max() < 1e-12 for group in groups.values())
+    # Counter-instance: one question, rate 1/2 in both states; in state 0 a zero is always denied, in state 1 never.
+    posterior = Table(1, 3, [[0.0, 0.5, 0.5], [0.5, 0.0, 0.5]]).log_likelihood([[1], [2]])
+    assert np.exp(posterior).tolist() == [[0.5, 0.0], [0.0, 0.5]]
