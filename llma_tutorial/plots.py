@@ -99,6 +99,18 @@ def fan_of_runs(ax: Axes, beliefs: np.ndarray, groups: np.ndarray, labels: Seque
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
+def fan(ax: Axes, runs: np.ndarray, *, xlabel: str, ylabel: str, label: str = "runs", group: int = 0) -> None:
+    """Many runs of any quantity: a thin line each, the band that holds nine in ten of them, and their median."""
+    steps = np.arange(runs.shape[1])
+    low, middle, high = np.quantile(runs, [0.05, 0.5, 0.95], axis=0)
+    ax.fill_between(steps, low, high, color=PALETTE[group], alpha=0.13, lw=0, label=f"nine in ten {label}")
+    ax.plot(steps, runs[:40].T, color=PALETTE[group], lw=0.6, alpha=0.45)
+    ax.plot(steps, middle, color=PALETTE[group], ls=LINES[group], lw=2.2, label=f"median of {label}")
+    ax.set(xlabel=xlabel, ylabel=ylabel, xlim=(0, steps[-1]))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
 def curves(
     ax: Axes, x: np.ndarray, series: dict[str, np.ndarray], *, xlabel: str, ylabel: str, marker: bool = False
 ) -> None:

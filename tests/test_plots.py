@@ -48,6 +48,14 @@ def test_figures_show_what_they_are_given():
     figure.canvas.draw()
 
 
+def test_fan_draws_forty_runs_and_the_median_of_all():
+    runs = np.arange(60)[:, None] + np.zeros((60, 5))
+    _, ax = plots.panels()
+    plots.fan(ax, runs, xlabel="k", ylabel="v")
+    assert len(ax.lines) == 41
+    assert ax.lines[-1].get_ydata().tolist() == [29.5] * 5
+
+
 def test_matrix_writes_every_number_and_intervals_every_label():
     _, (left, right) = plots.panels(2)
     plots.matrix(left, np.array([[0.25, 0.75]]), rows=["x"], columns=["a", "b"], xlabel="y", ylabel="x")
