@@ -1,12 +1,22 @@
 """Theorems of social learning: hypothesis and conclusion on random instances, failure where a hypothesis is dropped."""
 
+from math import inf
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from reference import best_by_signal, next_public, replay
 from strategies import societies
 
-from llma_tutorial.many_agents.social import SocialLearning, cascade_region, exact_law, simulate
+from llma_tutorial.many_agents.social import (
+    MixedLine,
+    SocialLearning,
+    cascade_region,
+    exact_law,
+    herd_length,
+    repeated_observations,
+    simulate,
+)
 
 
 def laws_and_factors(society):
@@ -151,3 +161,144 @@ def test_a_herd_can_be_permanent_although_the_state_moves():
     assert herding.any()
     for actions, start in zip(runs.actions[herding], runs.cascade_start[herding], strict=True):
         assert (actions[start:] == 1).all()
+
+
+def test_zeros_break_wrong_herds_of_three_states_too():
+    """Counter-instance to B > 0: each state rules one signal out, and every wrong herd meets its own."""
+    matrix = [[0.5, 0.5, 0], [0, 0.5, 0.5], [0.5, 0, 0.5]]
+    zeros = exact_law(SocialLearning(matrix, np.eye(3), [0.5, 0.3, 0.2], tie_break="first"), 120)
+    assert zeros.correct_action_probability[-1] == pytest.approx(1, abs=1e-9)
+    positive = SocialLearning(0.9 * np.array(matrix) + 0.1 / 3, np.eye(3), [0.5, 0.3, 0.2], tie_break="first")
+    assert exact_law(positive, 120).correct_action_probability[-1] < 0.99
+
+
+@settings(derandomize=True, deadline=None, max_examples=25)
+@given(society=societies(moving=False, wrong=False, positive=True))
+def test_mixed_lines_settle_in_finite_time(society):
+    """Every kind meets the hypotheses of herding: the line is settled."""
+    assume(herding_hypotheses_hold(society))
+    n_states = society.prior.size
+    rows = np.full((n_states, n_states), 0.5 / n_states) + 0.5 * np.eye(n_states)
+    other = SocialLearning(rows, np.eye(n_states) + np.arange(n_states) / 10, society.prior)
+    runs = simulate(MixedLine([society, other], [0, 0, 1]), 3_000, 100, keep=(), rng=np.random.default_rng(4))
+    assert (runs.cascade_start >= 0).all()
+
+
+def test_a_kind_that_never_settles_keeps_the_line_unsettled():
+    """Counter-instance: indifferent agents among the others follow noise for ever, and the line has no onset."""
+    prior = [0.5, 0.5]
+    plain = SocialLearning([[0.7, 0.3], [0.3, 0.7]], np.eye(2), prior)
+    law = exact_law(MixedLine([plain, SocialLearning(plain.observation_matrix, np.ones((2, 2)), prior)], [0, 1]), 60)
+    assert law.undecided_mass > 0.999
+    assert law.cascade_probability[-1] == 0  # the last agent is of the other kind
+
+
+def test_actions_that_reveal_the_posterior_learn_the_truth():
+    """Counter-instance to finitely many actions: whoever shows its posterior shows its signal, and nobody is lost."""
+    matrix = [[0.7, 0.3], [0.3, 0.7]]
+    certain = []
+    for k in (10, 100, 400):
+        law = repeated_observations(matrix, k)  # after k such agents everybody knows k signals
+        believed = law[1] / law.sum(axis=0)
+        certain.append(law[1][believed > 0.99].sum())
+    assert certain[0] < 0.9 < certain[1]
+    assert certain[2] > 1 - 1e-9
+    wrong = []
+    for n_actions in (2, 5, 9, 17, 65, 257):  # quadratic loss on finer and finer grids of estimates
+        estimates = np.linspace(0, 1, n_actions)
+        utility = -np.stack([estimates**2, (1 - estimates) ** 2])
+        law = exact_law(SocialLearning(matrix, utility, [0.5, 0.5], tie_break="first"), 300)
+        assert law.cascade_probability[-1] == pytest.approx(1, abs=1e-6)  # each grid herds
+        wrong.append(1 - law.correct_action_probability[-1])
+    assert (np.diff(wrong) < 0).all()
+    assert wrong[-1] < 1e-3
+
+
+def three_states(transition, tie_break="signal"):
+    matrix = np.full((3, 3), 0.2) + 0.4 * np.eye(3)
+    return SocialLearning(matrix, np.eye(3), np.full(3, 1 / 3), transition_matrix=transition, tie_break=tie_break)
+
+
+def longest_herd(society):
+    """The bound of the theorem: Dobrushin's coefficient against the distance of the stationary law from each region."""
+    transition = society.transition_matrix
+    contraction = max(np.abs(one - other).sum() / 2 for one in transition for other in transition)
+    stationary = np.linalg.matrix_power(transition, 10_000)[0]
+    bound = 0
+    for action in range(society.utility.shape[1]):
+        spaces = cascade_region(society, action).half_spaces
+        beyond = (spaces @ stationary / np.abs(spaces).max(axis=1)).max()
+        assert beyond > 0
+        bound = max(bound, int(np.ceil(np.log(beyond / 2) / np.log(contraction))))
+    return bound
+
+
+def test_herds_of_a_moving_state_end_within_the_bound():
+    """P contracts, its stationary law is outside the closure of every region: no herd is longer than the bound."""
+    rng, longest = np.random.default_rng(12), 0
+    for _ in range(60):
+        society = three_states(0.3 * rng.dirichlet(np.full(3, 2), 3) + 0.7 * np.eye(3))
+        stationary = np.linalg.matrix_power(society.transition_matrix, 10_000)[0]
+        if any((cascade_region(society, a).half_spaces @ stationary <= 1e-6).all() for a in range(3)):
+            continue
+        bound = longest_herd(society)
+        for belief in [*np.eye(3), *rng.dirichlet(np.full(3, 0.3), 20)]:
+            length = herd_length(society, belief)
+            assert length <= bound
+            longest = max(longest, length)
+    assert longest > 2
+
+
+def test_a_herd_of_three_states_can_be_permanent():
+    """Counter-instance: a state that mostly returns to 0; its stationary law lies inside the region of action 0."""
+    society = three_states([[0.96, 0.02, 0.02], [0.3, 0.7, 0.0], [0.3, 0.0, 0.7]])
+    stationary = np.linalg.matrix_power(society.transition_matrix, 10_000)[0]
+    assert cascade_region(society, 0).contains(stationary)
+    assert herd_length(society, stationary) == inf
+    runs = simulate(society, 200, 100, rng=np.random.default_rng(3))
+    moved_on = (runs.states[:, 100:] != runs.states[:, [100]]).any(axis=1)
+    stuck = (runs.actions[:, 100:] == 0).all(axis=1)
+    assert (moved_on & stuck).any()
+
+
+def test_two_states_with_positive_determinant():
+    """X = 2, det P >= 0: a herd is permanent exactly if the stationary law lies in the closure of its region."""
+    rng, permanent = np.random.default_rng(13), 0
+    for _ in range(300):
+        low, high = np.sort(rng.uniform(0, 1, 2))
+        transition = [[1 - low, low], [1 - high, high]]
+        q, belief = rng.uniform(0.55, 0.9), rng.uniform(0, 1)
+        society = SocialLearning([[q, 1 - q], [1 - q, q]], np.eye(2), [0.5, 0.5], transition_matrix=transition)
+        length = herd_length(society, [1 - belief, belief])
+        if length == 0:
+            continue
+        predicted = (1 - belief) * low + belief * high
+        edge = cascade_region(society, int(predicted > 0.5)).interval
+        stationary = low / (1 - high + low)
+        assert (length == inf) == (edge[0] <= stationary <= edge[1])
+        permanent += length == inf
+    assert 20 < permanent < 280
+
+
+def test_a_negative_determinant_ends_the_herd():
+    """Counter-instance: the state changes sides nearly every time, so a herd inside the region jumps out of it."""
+    society = SocialLearning(
+        [[0.55, 0.45], [0.45, 0.55]], np.eye(2), [0.5, 0.5], transition_matrix=[[0, 1], [0.8, 0.2]]
+    )
+    low, high = cascade_region(society, 1).interval
+    assert low < 1 / 1.8 < high
+    assert herd_length(society, [0.85, 0.15]) == 1
+    assert herd_length(society, [1 - 1 / 1.8, 1 / 1.8]) == inf
+
+
+def test_dropped_mass_brackets_a_moving_state():
+    """Nothing merges when the state moves: few beliefs give a bracket, and it holds the law of all of them."""
+    society = three_states(0.1 * np.full((3, 3), 1 / 3) + 0.9 * np.eye(3), "random")
+    full, few = exact_law(society, 12), exact_law(society, 12, max_beliefs=60, tolerance=1)
+    assert full.dropped_mass < 1e-12 < 0.01 < few.dropped_mass < 0.5
+    for name in ("cascade_probability", "correct_action_probability"):
+        low, truth = getattr(few, name), getattr(full, name)
+        assert (low <= truth + 1e-12).all()
+        assert (truth <= low + few.dropped_mass + 1e-12).all()
+    with pytest.raises(ValueError, match=r"`max_beliefs` must be large enough.*or use `simulate`"):
+        exact_law(society, 12, max_beliefs=60)
