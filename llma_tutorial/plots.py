@@ -18,6 +18,7 @@ from matplotlib.ticker import MaxNLocator
 PALETTE = ("#12395b", "#e08a1e", "#4c9a8f", "#b24745", "#8a7fb5", "#777777")
 LINES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 MARKERS = ("o", "s", "^", "D", "v", "P")
+_CORNERS = np.array([[0, 0], [0.5, np.sqrt(0.75)], [1, 0]])  # of the triangle of beliefs; a belief mixes them
 
 
 def use_style() -> None:
@@ -211,22 +212,68 @@ def simplex_policy(
     title: str = "",
 ) -> None:  # fmt: skip
     """Policy of a three-state problem on the triangle of beliefs: filled squares stop, open circles continue."""
-    corners = np.array([[0, 0], [0.5, np.sqrt(0.75)], [1, 0]])
-    ax.plot(*np.vstack([corners, corners[:1]]).T, color="0.3", lw=1)
+    _triangle(ax, names, title)
     styles = {"stop": ("s", PALETTE[0], PALETTE[0]), "continue": ("o", "white", PALETTE[1]),
               "undecided": ("x", "0.5", "0.5")}  # fmt: skip
     for word, (marker, face, edge) in styles.items():
         if (words == word).any():
-            ax.plot(*(beliefs[words == word] @ corners).T, marker, mfc=face, mec=edge, ms=5, label=word)
+            ax.plot(*(beliefs[words == word] @ _CORNERS).T, marker, mfc=face, mec=edge, ms=5, label=word)
     if curve is not None:
-        ax.plot(*(curve[~np.isnan(curve[:, 0])] @ corners).T, color="black", lw=2.2, label="switching curve")
-    for corner, name, side in zip(corners, names, ("right", "center", "left"), strict=True):
-        low = corner[1] == 0
-        ax.text(corner[0], corner[1] + (-0.03 if low else 0.03), name, ha="center" if low else side,
-                va="top" if low else "bottom", fontsize="small")  # fmt: skip
-    ax.set(aspect="equal", xlim=(-0.12, 1.12), title=title)
+        ax.plot(*(curve[~np.isnan(curve[:, 0])] @ _CORNERS).T, color="black", lw=2.2, label="switching curve")
     ax.legend(loc="upper left")
+
+
+def _triangle(ax: Axes, names: Sequence[str], title: str = "") -> None:
+    """The triangle of beliefs over three states, its corners named."""
+    ax.plot(*np.vstack([_CORNERS, _CORNERS[:1]]).T, color="0.3", lw=1)
+    for (across, up), name in zip(_CORNERS, names, strict=True):
+        ax.text(across, up + (0.03 if up else -0.03), name, ha="center", va="bottom" if up else "top", fontsize="small")
+    ax.set(aspect="equal", xlim=(-0.12, 1.12), title=title)
     ax.axis("off")
+
+
+def simplex_regions(
+    ax: Axes, regions: Sequence, *, names: Sequence[str], title: str = "", outline: int | None = None,
+    label: str | None = None,
+) -> None:  # fmt: skip
+    """Cascade regions of three states on the triangle of beliefs, one `CascadeRegion` for each action.
+
+    Filled, with the name of the action inside; or, to compare societies in one triangle, as outlines in the dash
+    number `outline`, which the legend calls `label`.
+    """
+    if not ax.lines:
+        _triangle(ax, names, title)
+    for region in regions:
+        shape = region.vertices @ _CORNERS
+        if not len(shape):
+            continue
+        around = np.vstack([shape, shape[:1]]).T
+        if outline is not None:
+            ax.plot(*around, color=PALETTE[outline], ls=LINES[outline], lw=1.8, label=label)
+            label = None
+            continue
+        ax.fill(*shape.T, color=PALETTE[region.action], alpha=0.22, lw=0)
+        ax.plot(*around, color=PALETTE[region.action], lw=1)
+        ax.text(*shape.mean(axis=0), f"herd on {region.action}", ha="center", va="center", fontsize="small")
+    if outline is not None:
+        ax.legend(loc="upper left")
+
+
+def simplex_path(ax: Axes, beliefs: np.ndarray, actions: np.ndarray | None = None) -> None:
+    """Public beliefs of one line on the triangle: a path from an open circle, each agent's action as a marker.
+
+    A marker stands where an agent's action left the belief; actions that did not move it lie on one another.
+    """
+    places = beliefs @ _CORNERS
+    ax.plot(*places.T, color="0.25", lw=1.1, zorder=3)
+    ax.plot(*places[0], "o", mfc="white", mec="0.1", ms=8, zorder=5, label="start")
+    for action in np.unique(actions if actions is not None else []):
+        chosen = np.flatnonzero(actions == action) + 1
+        ax.plot(
+            *places[chosen].T, MARKERS[action], ls="", color=PALETTE[action], mec="white", ms=7, zorder=4,
+            label=f"after action {action}",
+        )  # fmt: skip
+    ax.legend(loc="upper left", bbox_to_anchor=(-0.05, 1.0))
 
 
 def own_information(ax: Axes, effects: Sequence, margin: float) -> None:
