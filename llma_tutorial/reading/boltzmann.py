@@ -25,7 +25,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import expit
 
 from llma_tutorial import _validate
 from llma_tutorial.reading import _symbols
@@ -154,7 +153,7 @@ def fit_boltzmann(
         return shrink / 2 * parameters @ parameters - value, shrink * parameters - gradient
 
     starts = rng.normal(scale=0.3, size=(n_starts, sum(sizes)))
-    options = {"maxiter": 5_000, "maxfun": 20_000, "ftol": 1e-12, "gtol": 1e-6}
+    options = {"maxiter": 5_000, "maxfun": 20_000, "ftol": 1e-10, "gtol": 1e-5}
     fits = [minimize(loss, start, jac=True, method="L-BFGS-B", options=options) for start in starts]
     fits = [fit for fit in fits if fit.success]
     if not fits:
@@ -170,11 +169,12 @@ def _mean_log_likelihood(
     """Nats per text and their gradient at `parameters`; `shares` (X, patterns) sum to 1 over all."""
     visible, hidden, weights = _unpack(parameters, len(shares), bits.shape[1], n_hidden)
     fields = bits @ weights + hidden[:, None]  # (X, patterns, J)
-    scores = visible @ bits.T + np.logaddexp(0, fields).sum(axis=2)
+    small = np.exp(-np.abs(fields))  # one exponential serves log(1 + e^f) and its slope
+    scores = visible @ bits.T + (np.log1p(small) + np.maximum(fields, 0)).sum(axis=2)
     highest = scores.max(axis=1, keepdims=True)
     logs = scores - highest - np.log(np.exp(scores - highest).sum(axis=1, keepdims=True))
     residual = shares - shares.sum(axis=1, keepdims=True) * np.exp(logs)
-    pull = residual[:, :, None] * expit(fields)
+    pull = residual[:, :, None] * np.where(fields > 0, 1, small) / (1 + small)
     gradient = [residual @ bits, pull.sum(axis=1), bits.T @ pull.sum(axis=0)]
     return float((shares * logs).sum()), np.concatenate([part.ravel() for part in gradient])
 

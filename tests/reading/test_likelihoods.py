@@ -308,7 +308,7 @@ def test_a_fit_that_does_not_converge_is_refused(monkeypatch):
 
 
 def test_silence_says_nothing_if_denial_does_not_depend_on_the_state():
-    """In a world every pattern with the same yeses leads to the same belief; with state-dependent denial it does not."""
+    """Patterns with the same yeses lead to the same belief in a world; with state-dependent denial they do not."""
     for name in ("reviews", "comments"):
         law = world(name)
         groups = {}
