@@ -1,9 +1,9 @@
-"""Control: when to stop revealing, what to pay for a revealing action (the book's part)."""
+"""Control: when to stop revealing, what to pay for it, policies that learn (the book's part)."""
 
 from importlib import import_module
 from types import ModuleType
 
-__all__ = ["incentives", "stopping"]
+__all__ = ["incentives", "policies", "stopping"]
 
 
 def __getattr__(name: str) -> ModuleType:
