@@ -301,14 +301,17 @@ def own_information(ax: Axes, effects: Sequence, margin: float) -> None:
 
 
 def reliability(ax: Axes, diagrams: dict[str, object], *, event: str) -> None:
-    """Reliability diagrams by name: stated against observed frequency of `event` with intervals; honest is diagonal."""
+    """Reliability diagrams by name: believed against observed frequency of `event`, with intervals.
+
+    Honest beliefs lie on the diagonal; the area of a marker grows with the number of beliefs in its bin.
+    """
     ax.plot([0, 1], [0, 1], color="0.6", lw=1, ls=(0, (4, 3)))
     for index, (name, diagram) in enumerate(diagrams.items()):
-        around = np.maximum([diagram.observed - diagram.low, diagram.high - diagram.observed], 0)
-        ax.errorbar(
-            diagram.stated, diagram.observed, yerr=around, color=PALETTE[index], ls=LINES[index], lw=1.2,
-            marker=MARKERS[index], ms=6, mec="white", elinewidth=1.2, label=name,
-        )  # fmt: skip
+        colour = PALETTE[index]
+        ax.vlines(diagram.stated, diagram.low, diagram.high, color=colour, lw=1.4)
+        sizes = 24 + 220 * diagram.counts / diagram.counts.sum()
+        ax.scatter(diagram.stated, diagram.observed, sizes, color=colour, marker=MARKERS[index], ec="white", zorder=3)
+        ax.plot([], [], MARKERS[index], color=colour, ms=7, mec="white", label=name)
     ax.set(xlabel=f"believed probability of {event}", ylabel=f"frequency of {event}", xlim=(0, 1), ylim=(0, 1))
     ax.set_aspect("equal")
     if len(diagrams) > 1:

@@ -41,7 +41,7 @@ def test_the_diagram_draws_what_was_observed():
     diagram = reliability([0.1, 0.1, 0.9, 0.9], [0, 1, 1, 1])
     _, ax = plots.panels()
     plots.reliability(ax, {"agent": diagram}, event="rain")
-    assert ax.lines[1].get_xydata().tolist() == [[0.1, 0.5], [0.9, 1.0]]
+    assert ax.collections[1].get_offsets().tolist() == [[0.1, 0.5], [0.9, 1.0]]
     ends = ax.collections[0].get_segments()[0][:, 1]
     assert ends.tolist() == pytest.approx([diagram.low[0], diagram.high[0]])
     matplotlib.pyplot.close("all")
