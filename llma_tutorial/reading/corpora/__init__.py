@@ -2,6 +2,7 @@
 
     measuring_hate_speech, civil_comments, amazon_reviews, fnspid_news, fnspid_prices     published data sets
     from_csv                                                                              your own table
+    honest_test                                                                           texts from no grammar
     world, generate, World                                                                invented texts, law known
 
 Each loader reads a file that you have, or fetches it from the Hugging Face hub, and returns a `Corpus` that prints
@@ -20,6 +21,7 @@ _HOMES = {
     "fnspid_prices": "fnspid",
     "from_csv": "own_data",
     "generate": "worlds",
+    "honest_test": "honest_test",
     "measuring_hate_speech": "hate_speech",
     "world": "worlds",
 }

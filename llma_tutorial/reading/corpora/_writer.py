@@ -61,15 +61,19 @@ class Writer:
 
     def write(self, statements: tuple[Statement, ...]) -> str:
         """A sentence for each statement, and some that answer nothing; a slot has the same word in all of them."""
+        return " ".join(sentence for _, sentence in self.sentences(statements))
+
+    def sentences(self, statements: tuple[Statement, ...]) -> list[tuple[Statement | str, str]]:
+        """The sentences of such a text in their order, each with the section that it comes from."""
         extra = bisect(EXTRA_UP_TO, self.uniform())
         sections: list[Statement | str] = list(statements)
         for _ in range(max(extra if len(sections) < 4 else min(extra, 1), not sections)):
             sections.append("ambiguous" if self.uniform() < AMBIGUOUS_SHARE else "filler")
         sections.sort(key=lambda section: self.uniform())
         words = {slot: self.pick(self.grammar.words[slot, self.held_out_words]) for slot in self.slots}
-        patterns = [self.pick(self.grammar.patterns[section, self.held_out_patterns]) for section in sections]
-        text = " ".join(fill(pattern, words) for pattern in dict.fromkeys(patterns))
-        return re.sub(r"[A-Za-z]{4,}", self.maybe_mistyped, text)
+        patterns = {self.pick(self.grammar.patterns[section, self.held_out_patterns]): section for section in sections}
+        filled = [(section, fill(pattern, words)) for pattern, section in patterns.items()]
+        return [(section, re.sub(r"[A-Za-z]{4,}", self.maybe_mistyped, sentence)) for section, sentence in filled]
 
     def maybe_mistyped(self, match: re.Match) -> str:
         """The word, now and then with two letters swapped, one dropped or one doubled, never as another known word."""

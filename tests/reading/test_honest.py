@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
+from llma_tutorial.reading import corpora
+
+HERE = Path(corpora.__file__).parent / "honest"
 ANSWERS = {"yes", "no", "unsaid"}
 QUESTIONS = {
     "reviews": ["defects", "durable", "expectations", "recommend"],
