@@ -3,12 +3,21 @@
 LanguageModel         the protocol: score(texts, questions, options) -> log-probabilities
 classroom             the small models that come with this package: nothing to download
 hub                   any causal model of transformers, by name or from a folder
+chat                  any model behind an OpenAI-compatible endpoint
+record, replay        every call once, in a file; answered from it again
 """
 
 from importlib import import_module
 from typing import Any
 
-_HOMES = {"LanguageModel": "_protocol", "classroom": "classroom", "hub": "_hub"}
+_HOMES = {
+    "LanguageModel": "_protocol",
+    "classroom": "classroom",
+    "hub": "_hub",
+    "chat": "_chat",
+    "record": "transcript",
+    "replay": "transcript",
+}
 __all__ = list(_HOMES)
 
 

@@ -5,7 +5,6 @@ import shutil
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,19 +16,6 @@ from llma_tutorial.reading.models import hub
 from llma_tutorial.reading.models._branches import branch_scores
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
-
-
-@pytest.fixture(scope="session")
-def folder(tmp_path_factory):
-    """Folder of a tiny model of a given architecture, made once."""
-    made = {}
-
-    def get(kind: str) -> Path:
-        if kind not in made:
-            made[kind] = tiny.save(tmp_path_factory.mktemp(kind), kind)
-        return made[kind]
-
-    return get
 
 
 def one_by_one(model, texts, questions, options) -> np.ndarray:
