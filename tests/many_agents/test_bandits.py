@@ -1,5 +1,6 @@
 """Bandits: exact law against listing, simulation and social learning; what freezes a line, and what cures it."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -96,6 +97,19 @@ def test_a_line_that_sees_actions_is_social_learning(society):
     assert law.best_arm_probability @ line.prior == pytest.approx(other.correct_action_probability, abs=1e-10)
     # In a cascade nothing moves the belief. The converse needs signals and ties that say something.
     assert (law.frozen_probability @ line.prior >= other.cascade_probability - 1e-10).all()
+
+
+@settings(derandomize=True, deadline=None, max_examples=80)
+@given(society=societies(moving=False, wrong=False))
+def test_exploration_leaves_cascade_regions_as_they_are(society):
+    """Actions only: a prior in a cascade region is frozen, however many explore."""
+    assume(np.ptp(society.utility) > 0)
+    regions = [social.cascade_region(society, action) for action in range(society.utility.shape[1])]
+    assume(any(region.contains(society.prior) for region in regions))
+    for explore in (0.0, 0.4):
+        law = exact_law(dataclasses.replace(as_bandit(society), exploration=explore), 5)
+        assert law.frozen_probability == pytest.approx(1)
+        assert law.expected_belief == pytest.approx(np.broadcast_to(society.prior, law.expected_belief.shape))
 
 
 def test_the_symmetric_society_as_a_bandit():
