@@ -15,7 +15,7 @@ NOTEBOOKS := $(filter %.ipynb,$(PAGES))
 BUILD := jupyter-book build --warningiserror --nitpick --keep-going .
 
 .DELETE_ON_ERROR:
-.PHONY: help book test lab notebooks results bench lint clean
+.PHONY: help book test lab notebooks results bench lint clean coursework homework grade
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -25,7 +25,8 @@ book: _build/site.stamp  ## install what is missing, execute every notebook, bui
 
 test: lint $(INSTALLED)  ## everything that must hold
 	pytest -n 2 -p no:cacheprovider --ignore tests/book
-	pytest -n 2 --dist loadfile -p no:cacheprovider -o addopts= --nbval-lax --nbval-current-env --nbval-cell-timeout 60 book
+	pytest -n 2 --dist loadfile -p no:cacheprovider -o addopts= --nbval-lax --nbval-current-env --nbval-cell-timeout 60 \
+	  --ignore book/coursework/instructor book
 	$(MAKE) --no-print-directory book
 	pytest -n 2 -p no:cacheprovider tests/book
 
@@ -41,6 +42,17 @@ results: $(INSTALLED)  ## recompute the studies in book/_results that are out of
 
 bench: $(INSTALLED)  ## measure run times against their limits
 	python book/_tools/bench.py
+
+coursework: $(INSTALLED)  ## pages and instructor editions of the problem sets, from their masters
+	python book/_tools/coursework_editions.py pages
+	python book/_tools/coursework_editions.py instructor
+
+homework: $(INSTALLED)  ## lay out the problem sets in homework/ and open them in JupyterLab
+	python book/_tools/coursework_editions.py homework
+	jupyter lab homework
+
+grade: $(INSTALLED)  ## grade a folder: make grade SUBMISSIONS=folder [MARKS=folder]
+	python book/_tools/coursework_grade.py "$(SUBMISSIONS)" "$(MARKS)"
 
 lint: $(INSTALLED)  ## style and dead code
 	ruff check llma_tutorial tests book/_tools book/_results

@@ -52,6 +52,7 @@ class Labels:
 def pages(book: Path, *suffixes: str) -> list[Path]:
     """The pages of the book with the given suffixes, in a fixed order."""
     found = (path for path in sorted(book.glob("**/*")) if path.suffix in suffixes)
+    found = (path for path in found if path.parent != book / "coursework/instructor")  # masters are no pages
     return [path for path in found if not any(part[0] in "._" for part in path.relative_to(book).parts)]
 
 

@@ -69,8 +69,9 @@ def read_page(path: Path, root: Path = ROOT) -> Page:
 
 
 def page_files(root: Path = ROOT) -> list[Path]:
-    """Every notebook and text page of the book; folders that begin with a mark hold no pages."""
+    """Every notebook and text page of the book; marked folders and the masters of problem sets hold no pages."""
     found = [path for path in (root / "book").rglob("*") if path.suffix in (".ipynb", ".md")]
+    found = [path for path in found if path.parent != root / "book/coursework/instructor"]
     return sorted(p for p in found if not any(part[0] in "._" for part in p.relative_to(root).parts))
 
 
