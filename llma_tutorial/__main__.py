@@ -1,4 +1,8 @@
-"""The command line: `python -m llma_tutorial audit log.csv [--html report.html]` (`many-agents/audit-a-log`)."""
+"""The command line.
+
+python -m llma_tutorial audit log.csv [--html report.html]      (`many-agents/audit-a-log`)
+python -m llma_tutorial record CHAPTER --model NAME             (`practice/your-own-model`)
+"""
 
 from __future__ import annotations
 
@@ -54,17 +58,25 @@ def _figure(report: Report) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0 if a report was made, 1 if the log was refused."""
+    """Run the command; 0 if it did what was asked, 1 if its input was refused."""
+    from llma_tutorial.reading.models import _class
+
     parser = argparse.ArgumentParser(prog="python -m llma_tutorial", description="Tools of the book for the shell.")
-    audit = parser.add_subparsers(dest="command", required=True).add_parser(
+    commands = parser.add_subparsers(dest="command", required=True)
+    _class.add_parser(commands)
+    audit = commands.add_parser(
         "audit", help="herding, measured from a decision log", description="Is this log of decisions herding?"
     )
+    audit.set_defaults(run=_audit)
     audit.add_argument("log", help="CSV file with the columns run, order, action[, signal][, truth]")
     audit.add_argument("--html", metavar="FILE", help="also write the report, with its figure, as one HTML page")
     audit.add_argument("--margin", type=float, default=0.1, help="largest effect that counts as none (default 0.1)")
     audit.add_argument("--level", type=float, default=0.95, help="coverage of the intervals (default 0.95)")
     chosen = parser.parse_args(arguments)
+    return chosen.run(chosen)
 
+
+def _audit(chosen: argparse.Namespace) -> int:
     from llma_tutorial.many_agents.audit import report
 
     try:

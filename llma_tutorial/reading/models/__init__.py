@@ -23,5 +23,7 @@ __all__ = list(_HOMES)
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = value  # a module of the same name would be found here next time
+        return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
