@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 PALETTE = ("#12395b", "#e08a1e", "#4c9a8f", "#b24745", "#8a7fb5", "#777777")
@@ -254,7 +255,10 @@ def simplex_regions(
             continue
         ax.fill(*shape.T, color=PALETTE[region.action], alpha=0.22, lw=0)
         ax.plot(*around, color=PALETTE[region.action], lw=1)
-        ax.text(*shape.mean(axis=0), f"herd on {region.action}", ha="center", va="center", fontsize="small")
+        ax.text(
+            *shape.mean(axis=0), f"herd on {region.action}", ha="center", va="center", fontsize="small", zorder=6,
+            path_effects=[withStroke(linewidth=2.5, foreground="white")],
+        )  # fmt: skip
     if outline is not None:
         ax.legend(loc="upper left")
 
@@ -265,7 +269,7 @@ def simplex_path(ax: Axes, beliefs: np.ndarray, actions: np.ndarray | None = Non
     A marker stands where an agent's action left the belief; actions that did not move it lie on one another.
     """
     places = beliefs @ _CORNERS
-    ax.plot(*places.T, color="0.25", lw=1.1, zorder=3)
+    ax.plot(*places.T, ".-", color="0.25", lw=1.1, ms=4, zorder=3)
     ax.plot(*places[0], "o", mfc="white", mec="0.1", ms=8, zorder=5, label="start")
     for action in np.unique(actions if actions is not None else []):
         chosen = np.flatnonzero(actions == action) + 1

@@ -144,7 +144,7 @@ def _branch(
         alive = np.sort(alive[np.argsort(-mass[alive], kind="stable")[:max_beliefs]])
     front, position = beliefs.step(front, choices, *np.divmod(alive, taken.shape[2]))
     laws = [_gather(child[alive], position, len(front.beliefs)) for child in children]
-    return front, laws, mass.sum() - mass[alive].sum()
+    return front, laws, np.delete(mass, alive).sum()
 
 
 def _fits(correct: np.ndarray, herds: np.ndarray) -> np.ndarray:

@@ -131,6 +131,20 @@ def test_settled_lines_are_right_at_least_as_often_as_their_sharpest_member():
         sharpest = max(kind.observation_matrix[0, 0] for kind in kinds)
         settled = 1 - law.undecided_mass
         assert law.correct_cascade_probability >= sharpest * settled - 1e-9
+    three = [
+        SocialLearning(np.full((3, 3), (1 - q) / 2) + (3 * q - 1) / 2 * np.eye(3), np.eye(3), [0.2, 0.3, 0.5])
+        for q in (0.5, 0.8)
+    ]
+    law = exact_law(MixedLine(three, [0, 0, 1]), 14)
+    assert law.correct_cascade_probability >= 0.8 * (1 - law.undecided_mass)
+
+
+def test_wrong_priors_spoil_the_promise_of_settled_lines():
+    """Counter-instance to the true prior: agents who are sure of the wrong state settle at once, and wrongly."""
+    kinds = [symmetric(q, assumed_prior=[0.99, 0.01]) for q in (0.6, 0.9)]
+    law = exact_law(MixedLine(kinds, [0, 1]), 10)
+    assert law.undecided_mass == 0
+    assert law.correct_cascade_probability == pytest.approx(0.5)
 
 
 def test_kinds_with_opposite_tastes_still_learn_from_each_other():

@@ -138,6 +138,26 @@ def test_corners_of_the_symmetric_triangle():
             assert found == pytest.approx(np.array([[1, 0, 0], [edge, 1 - edge, 0], [q, r, r], [edge, 0, 1 - edge]]))
 
 
+def test_regions_of_the_symmetric_society_in_any_dimension():
+    """pi(a) >= (q/r) max pi(b); unequal errors break it: with a confusing pair the region is another polytope."""
+    rng = np.random.default_rng(4)
+    for n_states in (2, 3, 4, 6):
+        q = rng.uniform(1.2 / n_states, 0.95)
+        r = (1 - q) / (n_states - 1)
+        society = SocialLearning(
+            np.full((n_states, n_states), r) + (q - r) * np.eye(n_states), np.eye(n_states),
+            np.full(n_states, 1 / n_states), tie_break="random",
+        )  # fmt: skip
+        weight = rng.uniform(0, 1, (400, 1))
+        beliefs = weight * np.eye(n_states)[0] + (1 - weight) * rng.dirichlet(np.ones(n_states), 400)
+        expected = beliefs[:, 0] > q / r * beliefs[:, 1:].max(axis=1)
+        assert 10 < expected.sum() < 390
+        assert (cascade_region(society, 0).contains(beliefs) == expected).all()
+        assert beliefs[expected, 0].min() >= q
+    uneven = SocialLearning([[0.6, 0.4, 0], [0.2, 0.6, 0.2], [0.1, 0.3, 0.6]], np.eye(3), np.full(3, 1 / 3))
+    assert cascade_region(uneven, 0).vertices[:, 0].min() != pytest.approx(0.6)
+
+
 def test_more_private_signals_shrink_the_triangle_and_never_empty_it():
     areas = []
     for n in (1, 2, 3, 4):
