@@ -57,8 +57,9 @@ class BanditLine:
     policy : {"myopic", "thompson"}
         Pull the arm with the largest expected rate, or each arm with the probability that it is the best.
     exploration : float or array-like of shape (n_agents,)
-        Probability that an agent pulls a uniformly drawn arm instead: one number for all, or one for each of as many
-        agents as act. Everybody knows the probability, nobody sees who explores; entries 0 and 1 make explorers known.
+        Probability that an agent pulls a uniformly drawn arm instead: one number for all, or one for each agent and
+        at least as many as act. Everybody knows the probability, nobody sees who explores; entries 0 and 1 make
+        explorers known.
     tie_break : {"first", "random", "signal"}
         What an indifferent myopic agent does; ``"signal"`` needs Y == A.
 
