@@ -15,6 +15,9 @@ independent chi-square over n (or n - 1), and its logarithm is a random walk wit
 If data accumulate, model g is fitted to all g n points so far, and V_g = v_0 prod_{j<=g} (1 - 1/(n j^2)) with 1/n,
 which tends to v_0 sin(z)/z with z = pi / sqrt(n).
 
+A table of word frequencies p, refitted to n own words, is a Wright-Fisher model of genetic drift, and the probability
+that two words differ falls at the same rate: E[1 - sum p_g^2] = (1 - 1/n)^g (1 - sum p_0^2).
+
 Theory in full: the chapter `many-agents/model-collapse`. Source: Shumailov et al. (2024).
 """
 
@@ -23,6 +26,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import digamma, gammaln
 
 from llma_tutorial import _validate
@@ -215,3 +219,51 @@ def simulate_self_consuming(law: SelfConsuming, n_runs: int, *, rng: np.random.G
         count += n
         means[:, g], variances[:, g] = centre + shift * n / count, squares / (count - law.unbiased)
     return Generations(means, variances)
+
+
+def simulate_words(
+    frequencies: ArrayLike, n_words: int, n_generations: int, n_runs: int, *, rng: np.random.Generator
+) -> np.ndarray:
+    """Simulate tables of word frequencies, each fitted to the words that the one before wrote.
+
+    Parameters
+    ----------
+    frequencies : array-like of shape (W,)
+        Of generation 0; they sum to 1.
+    n_words : int
+        Words that each generation writes.
+    n_generations, n_runs : int
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_runs, n_generations + 1, W)
+        Frequencies of every generation.
+
+    Raises
+    ------
+    ValueError
+        If the frequencies do not sum to 1, or a number is no positive whole number.
+    TypeError
+        If `rng` is no numpy Generator.
+
+    Notes
+    -----
+    Used in the chapter `many-agents/model-collapse`, section "Words instead of numbers".
+
+    Examples
+    --------
+    >>> frequencies = simulate_words([0.5, 0.3, 0.2], 10, 200, 50, rng=np.random.default_rng(1))
+    >>> int((frequencies[:, -1] == 1).sum())  # runs with one word left
+    50
+    """
+    frequencies = _validate.probabilities("frequencies", frequencies, (None,))
+    n_words = _validate.integer("n_words", n_words, 1)
+    n_generations = _validate.integer("n_generations", n_generations, 1)
+    n_runs = _validate.integer("n_runs", n_runs, 1)
+    rng = _validate.generator(rng)
+    found = np.empty((n_runs, n_generations + 1, frequencies.size))
+    found[:, 0] = frequencies
+    for g in range(n_generations):
+        found[:, g + 1] = rng.multinomial(n_words, found[:, g]) / n_words
+    return found

@@ -122,7 +122,7 @@ def _naive_round(v: float, n_agents: int, seen: float, talk: float) -> tuple:
 
 
 def _power_law(n_agents: int, rounds: np.ndarray, seen: float, talk: float) -> np.ndarray:
-    """v_k ~ ((2^m - 1) k / C)^(-1/(2^m - 1)) with R_m ~ C v^(-(2^m - 2)); without noise in the talk as for m = 1."""
+    """v_k ~ ((2^L - 1) k / C)^(-1/(2^L - 1)), R_{L-1} ~ C v^(-(2^L - 2)); without noise in the talk as for L = 1."""
     half = 2 ** (n_agents - 1) if talk else 1
     power = 2 * half - 1
     return (power * rounds / (seen**half * talk ** (half - 1))) ** (-1 / power)

@@ -4,15 +4,15 @@ With a normal state and normal noise every belief is normal, every Bayes-optimal
 variance obeys a recursion without randomness. The three models of this module are such recursions, each with a
 simulation that draws what the recursion averages.
 
-Word of mouth (`_word_of_mouth.py`). x ~ N(0, v_0). In each round m new agents talk in a chain, all knowing the estimate
-with which the round began, whose error variance is v. The first sees y = x + noise of variance r; each next one hears
-the estimate of the one before plus noise of variance t; the last estimate begins the next round. What agent j hears
-amounts to a reading of x whose noise has variance R_j,
+Word of mouth (`_word_of_mouth.py`). x ~ N(0, v_0). In each round a chain of L new agents talks, all knowing the
+estimate with which the round began, whose error variance is v. Agent 0 sees y = x + noise of variance r; each next one
+hears the estimate of the one before plus noise of variance t; the last estimate begins the next round. What agent j
+hears amounts to a reading of x whose noise has variance R_j,
 
-    R_1 = r,    R_{j+1} = R_j + t / K_j^2,    K_j = v / (v + R_j),    v' = v R_m / (v + R_m)
+    R_0 = r,    R_{j+1} = R_j + t / K_j^2,    K_j = v / (v + R_j),    v' = v R_{L-1} / (v + R_{L-1})
 
 because an estimate moves only by K_j times the news, so noise on top of it counts 1 / K_j as much. For small v,
-R_m ~ r^(2^(m-1)) t^(2^(m-1) - 1) v^(-(2^m - 2)): the better the group knows, the less it hears.
+R_{L-1} ~ r^(2^(L-1)) t^(2^(L-1) - 1) v^(-(2^L - 2)): the better the group knows, the less it hears.
 
 Noisy actions (this file). Agent k sees a private signal of precision s and the actions of all predecessors, and acts on
 its estimate; others see the action plus noise of precision t. With public precision p the weight on the signal is
@@ -38,6 +38,7 @@ from llma_tutorial.many_agents._self_consuming import (
     SelfConsuming,
     self_consuming,
     simulate_self_consuming,
+    simulate_words,
 )
 from llma_tutorial.many_agents._word_of_mouth import TalkRuns, WordOfMouth, simulate_word_of_mouth, word_of_mouth
 
@@ -53,6 +54,7 @@ __all__ = [
     "simulate_noisy_actions",
     "simulate_self_consuming",
     "simulate_word_of_mouth",
+    "simulate_words",
     "word_of_mouth",
 ]
 

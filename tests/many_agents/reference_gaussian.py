@@ -30,8 +30,12 @@ class Noises:
         return self.covariance([x - estimate])[0, 0]
 
 
-def talk(n_agents, n_rounds, prior, seen, noise, nudge=0.0):
-    """Error variance after each round; `nudge` is added to the last listener's weight on what it heard."""
+def talk(n_agents, n_rounds, prior, seen, noise, nudge=0.0, share=None):
+    """Error variance after each round.
+
+    `nudge` is added to the last listener's weight on what it heard; with a `share`, speakers move from what was known
+    by that share towards a reading that they work out from what they heard, whatever they believe themselves.
+    """
     noises = Noises(1 + n_agents * n_rounds)
     x = noises.new(prior)
     known, found = np.zeros(noises.size), []
@@ -41,8 +45,11 @@ def talk(n_agents, n_rounds, prior, seen, noise, nudge=0.0):
             estimate = noises.estimate(x, [known, heard] if known.any() else [heard])
             if agent == n_agents - 1:
                 estimate = estimate + nudge * (heard - known)
-            else:
+            elif share is None:
                 heard = estimate + noises.new(noise)
+            else:
+                reading = heard if agent == 0 else known + (heard - known) / share
+                heard = known + share * (reading - known) + noises.new(noise)
         known = estimate
         found.append(noises.error(x, known))
     return found
