@@ -11,8 +11,8 @@ actions s = v is that window: at most A^m of them. For m predecessors drawn at r
 taken and K is hypergeometric: at most as many s as there are ways to split k among A. So p_k is carried exactly, agent
 by agent, for fixed and for moving states; nothing is approximated. What would be too large is refused.
 
-Agents know their own place in the line; in a random view they do not know whom they see. Nobody's action stops
-carrying news for good: a later agent weighs the same view differently, since it knows that the line has gone on.
+Agents know their own place in the line; in a random view they do not know whom they see. A later agent weighs the same
+view differently, since it knows that the line has gone on; so a cascade at one view need not last.
 
 Sources: Celen & Kariv (2004) for the last predecessor; Acemoglu, Dahleh, Lobel & Ozdaglar (2011) for who sees whom in
 general. Chapter: `many-agents/three-states`.
