@@ -21,7 +21,7 @@ _HOMES = {
     "fnspid_prices": "fnspid",
     "from_csv": "own_data",
     "generate": "worlds",
-    "honest_test": "honest_test",
+    "honest_test": "_honest",
     "measuring_hate_speech": "hate_speech",
     "world": "worlds",
 }

@@ -64,7 +64,7 @@ def test_noise_changes_the_stated_share():
 
 
 def test_gradients_of_the_loss_are_right():
-    """Finite differences along random directions, in double precision."""
+    """A central difference along a random direction; RMS norms of `transformers` compute in single precision."""
     found = training.examples(REVIEWS, SMALL, np.random.default_rng(1))
     tokenizer = training.new_tokenizer(found, SMALL)
     network = training.new_network(SMALL, tokenizer).double()
@@ -82,13 +82,13 @@ def test_gradients_of_the_loss_are_right():
     slope = sum((p.grad * d).sum() for p, d in zip(parameters, direction, strict=True))
     with torch.no_grad():
         ends = []
-        for step in (1e-5, -1e-5):
+        for step in (1e-3, -1e-3):
             for p, d in zip(parameters, direction, strict=True):
                 p += step * d
             ends.append(loss())
             for p, d in zip(parameters, direction, strict=True):
                 p -= step * d
-    assert float((ends[0] - ends[1]) / 2e-5) == pytest.approx(float(slope), rel=1e-4)
+    assert float((ends[0] - ends[1]) / 2e-3) == pytest.approx(float(slope), rel=2e-3)
 
 
 def test_a_run_is_seeded_and_can_be_saved(tmp_path):
@@ -107,7 +107,7 @@ def test_training_learns():
     world = REVIEWS[0]
     few = {section: lines[:1] for section, lines in world.grammar.patterns.items()}
     small_world = replace(world, grammar=replace(world.grammar, patterns=few), longest=1)
-    recipe = replace(SMALL, texts=4_000, hidden=32, feed_forward=64, noise=0.0, short=1.0, natural=0.0)
+    recipe = replace(SMALL, texts=8_000, hidden=32, feed_forward=64, noise=0.0, short=1.0, natural=0.0)
     reader = training.train_reader(recipe, [small_world], progress=False)
     frame = corpora.generate(small_world, 200, rng=np.random.default_rng(5)).frame
     truth = np.stack([frame[question].map(ANSWERS.index) for question in world.questions], axis=1)
