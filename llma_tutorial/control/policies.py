@@ -16,14 +16,35 @@ Simultaneous perturbation (`spsa`). All parameters move at once by signs d_i = +
 
 Both evaluations meet the same random numbers; the result is the average of the last iterates.
 
+REINFORCE (`reinforce`). A line of reading agents (`TextLine`) shows its platform what was read, z_1..z_t, not the
+state. A network gives probabilities of going on and of stopping with each action; with costs to go G_t,
+
+    grad J  =  E sum_t (G_t - b_t) grad log p(d_t | z_1..z_t),     b_t the mean of G_t over the other lines alive at t
+
 Optimality gap (`optimality_gap`): extra cost over the certified optimum, in the same worlds.
 
 Sources: Spall (1992, 1998) for the perturbations and the gains; Krishnamurthy, Partially Observed Markov Decision
-Processes (CUP), for linear threshold policies. Chapter: `control/policy-gradient`.
+Processes (CUP), for linear threshold policies; Williams (1992) for REINFORCE. Chapters: `control/policy-gradient`,
+`control/neural-policies`.
 """
 
 from llma_tutorial.control._gap import Gap, median_interval, optimality_gap
+from llma_tutorial.control._reinforce import NetworkPolicy, Training, network, reinforce
 from llma_tutorial.control._spsa import Descent, spsa
+from llma_tutorial.control._text_line import Episodes, TextLine
 from llma_tutorial.control._thresholds import ThresholdPolicy
 
-__all__ = ["Descent", "Gap", "ThresholdPolicy", "median_interval", "optimality_gap", "spsa"]
+__all__ = [
+    "Descent",
+    "Episodes",
+    "Gap",
+    "NetworkPolicy",
+    "TextLine",
+    "ThresholdPolicy",
+    "Training",
+    "median_interval",
+    "network",
+    "optimality_gap",
+    "reinforce",
+    "spsa",
+]
