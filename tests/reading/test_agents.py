@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reading.oracle import Oracle
+from reading.oracle import Oracle, true_answers
 from scipy.stats import beta, binom
 
 from llma_tutorial.beliefs import filter_step
 from llma_tutorial.reading.agents import Agent, NaiveBayes, Sensor, estimate_observation_matrix, fit_counts
 from llma_tutorial.reading.corpora import generate, world
+from llma_tutorial.reading.models import classroom
 
 STATES = np.repeat([0, 1], [40, 60])
 SYMBOLS = np.concatenate([np.repeat([0, 1, 2], [30, 10, 0]), np.repeat([0, 1, 2], [6, 24, 30])])
@@ -302,3 +303,17 @@ def test_in_its_own_world_an_agent_that_reads_infers_the_state_as_well_as_true_a
         accuracy[noise] = (reader.posterior(share[1]).argmax(axis=1) == fresh.frame["state"]).mean()
     assert abs(accuracy[0.01] - accuracy[0]) < 0.02
     assert accuracy[0.3] < accuracy[0] - 0.05
+
+
+def test_the_classroom_reader_infers_the_state_as_well_as_true_answers_do():
+    """Acceptance: within two points in its own world, on 1,200 fresh reviews, with B from 800 labelled ones."""
+    reviews, rng = world("reviews"), np.random.default_rng(3)
+    labelled, fresh = (generate(reviews, n, rng=rng) for n in (800, 1_200))
+    sensor = Sensor(classroom("reader"), reviews.prompts)
+    told = sensor.collapsed(sensor.read(labelled.frame["text"]).answers)
+    states = fresh.frame["state"].to_numpy()
+    reader = Agent(sensor, fit_counts(labelled.frame["state"], told, 2, n_answers=2), np.eye(2), [0.5, 0.5])
+    read, true = sensor.read(fresh.frame["text"]).answers, true_answers(reviews, fresh)
+    through_reader, through_truth = ((reader.posterior(a).argmax(axis=1) == states).mean() for a in (read, true))
+    assert abs(through_reader - through_truth) <= 0.02
+    assert through_reader > 0.8
