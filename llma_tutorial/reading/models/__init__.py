@@ -12,7 +12,7 @@ from typing import Any
 
 _HOMES = {
     "LanguageModel": "_protocol",
-    "classroom": "classroom",
+    "classroom": "_classroom",
     "hub": "_hub",
     "chat": "_chat",
     "record": "transcript",

@@ -136,7 +136,8 @@ class HubModel:
 
     def _refuse_control_tokens(self, texts: list[str], questions: list[str]) -> None:
         control = {token for token in self.tokenizer.all_special_tokens if token.strip()}
-        control |= {token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special}
+        added = [token.content for token in self.tokenizer.added_tokens_decoder.values()]
+        control |= {token for token in added if token[:1] in ("<", "[") and len(token) > 1}
         for name, strings in (("texts", texts), ("questions", questions)):
             for i, string in enumerate(strings):
                 found = next((token for token in control if token in string), None)

@@ -38,7 +38,7 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTra
 from llma_tutorial.reading.corpora import World, world
 from llma_tutorial.reading.corpora._writer import Writer, uniforms
 from llma_tutorial.reading.models._tree import TreeBatch, plant, states_at
-from llma_tutorial.reading.models.classroom import ANSWER_TOKENS, ASK, CHECKPOINTS, PADDING, START, ClassroomModel
+from llma_tutorial.reading.models._classroom import ANSWER_TOKENS, ASK, CHECKPOINTS, PADDING, START, ClassroomModel
 
 WORLDS = ("reviews", "comments", "headlines")
 SPECIAL = (PADDING, START, ASK, *ANSWER_TOKENS.values())
@@ -269,16 +269,21 @@ def save(model: ClassroomModel, folder: Path, about: dict) -> None:
     network = model.network.half()
     ask = network.config.eos_token_id
     network.generation_config = GenerationConfig(
-        eos_token_id=[ask, *answers], bos_token_id=network.config.bos_token_id, pad_token_id=network.config.pad_token_id
+        do_sample=True,  # or servers decode greedily at any temperature
+        eos_token_id=[ask, *answers],
+        bos_token_id=network.config.bos_token_id,
+        pad_token_id=network.config.pad_token_id,
     )
     network.save_pretrained(folder)
     network.float()
+    words = json.loads(model.tokenizer.to_str())
+    for token in words["added_tokens"]:  # servers leave special tokens out of their replies, and these are replies
+        token["special"] = token["content"] not in ANSWER_TOKENS.values()
     PreTrainedTokenizerFast(
-        tokenizer_object=model.tokenizer,
+        tokenizer_object=Tokenizer.from_str(json.dumps(words)),
         bos_token=START,
         eos_token=ASK,
         pad_token=PADDING,
-        additional_special_tokens=list(ANSWER_TOKENS.values()),
         chat_template="{{ bos_token }}{% for message in messages %}{{ message['content'] }}{% endfor %}",
         clean_up_tokenization_spaces=False,
     ).save_pretrained(folder)

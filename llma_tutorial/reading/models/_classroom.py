@@ -36,7 +36,6 @@ from llma_tutorial.reading.models._tree import plant, states_at
 START, ASK, PADDING = "<s>", "<ask>", "<pad>"
 ANSWER_TOKENS = {answer: f"<{answer}>" for answer in ANSWERS}
 CHECKPOINTS = Path(str(files(__package__))) / "checkpoints"
-NAMES = ("reader",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +58,11 @@ class ClassroomModel:
     network: PreTrainedModel = field(repr=False)
     tokenizer: Tokenizer = field(repr=False)
     folder: Path = field(repr=False)
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """All that answers depend on: the hashes of config, weights and tokenizer."""
+        return json.loads((self.folder / "training.json").read_text(encoding="utf-8"))["sha256"]
 
     def score(
         self,
@@ -193,7 +197,8 @@ def classroom(name: str = "reader") -> ClassroomModel:
     >>> classroom("reader")
     ClassroomModel(name='reader')
     """
-    return load(CHECKPOINTS / _validate.one_of("name", name, NAMES))
+    names = sorted(path.name for path in CHECKPOINTS.iterdir() if path.is_dir())
+    return load(CHECKPOINTS / _validate.one_of("name", name, names))
 
 
 def load(folder: str | Path) -> ClassroomModel:
@@ -209,5 +214,6 @@ def load(folder: str | Path) -> ClassroomModel:
             )
     network = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True).eval()
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.add_special_tokens(list(ANSWER_TOKENS.values()))
     tokenizer.encode_special_tokens = True  # an answer token written out in a text stays plain text
     return ClassroomModel(folder.name, network, tokenizer, folder)
