@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -27,6 +28,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM, PreTrainedModel
+from transformers.utils import logging
 
 from llma_tutorial import _validate
 from llma_tutorial.reading.corpora.grammar import ANSWERS
@@ -212,8 +214,21 @@ def load(folder: str | Path) -> ClassroomModel:
                 f"`{file}` of the classroom model {folder.name!r} must have the hash {expected[:12]}.... "
                 f"Got {found[:12]}...; install the package again, or train the model anew with `make model`."
             )
-    network = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True).eval()
+    with _without_bars():
+        network = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True).eval()
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.add_special_tokens(list(ANSWER_TOKENS.values()))
     tokenizer.encode_special_tokens = True  # an answer token written out in a text stays plain text
     return ClassroomModel(folder.name, network, tokenizer, folder)
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """No progress bar of `transformers` for a load of milliseconds: it would stand in every notebook."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
