@@ -15,7 +15,7 @@ NOTEBOOKS := $(filter %.ipynb,$(PAGES))
 BUILD := jupyter-book build --warningiserror --nitpick --keep-going .
 
 .DELETE_ON_ERROR:
-.PHONY: help book test lab notebooks results bench lint clean coursework homework grade
+.PHONY: help book test lab notebooks results model bench lint clean coursework homework grade
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -39,6 +39,9 @@ notebooks: $(INSTALLED)  ## execute every notebook in place, write plain copies 
 
 results: $(INSTALLED)  ## recompute the studies in book/_results that are out of date
 	python book/_tools/results.py
+
+model: $(INSTALLED)  ## train the language model that comes with the package: minutes on two cores
+	python -m llma_tutorial.reading.models.training
 
 bench: $(INSTALLED)  ## measure run times against their limits
 	python book/_tools/bench.py
