@@ -1,8 +1,10 @@
 """Models and servers that several tests share; every server runs on loopback, at a port that is free."""
 
+import json
 import os
 import queue
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -10,6 +12,9 @@ from pathlib import Path
 
 import pytest
 from reading.models import fault_server, tiny
+
+from llma_tutorial.reading.corpora.grammar import ANSWERS
+from llma_tutorial.reading.models import classroom
 
 
 @pytest.fixture(scope="session")
@@ -33,21 +38,30 @@ def server():
 
 
 @pytest.fixture(scope="session")
-def serving(folder):
-    """Address of `transformers serve` with the tiny Llama, offline; its name there is the folder."""
-    command = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(folder("llama"))]
-    command += [
-        "--host",
-        "127.0.0.1",
-        "--port",
-        "0",
-        "--device",
-        "cpu",
-        "--default-seed",
-        "5",
-        "--log-level",
-        "warning",
-    ]
+def reader_folder(tmp_path_factory):
+    """The classroom reader as a server needs it: sampling switched on, and answers that a decoded reply shows."""
+    copy = shutil.copytree(classroom("reader").folder, tmp_path_factory.mktemp("served") / "reader")
+    _rewrite(copy / "generation_config.json", lambda settings: settings | {"do_sample": True})
+    _rewrite(copy / "tokenizer_config.json", lambda settings: settings | {"extra_special_tokens": []})
+    answers = [f"<{answer}>" for answer in ANSWERS]
+
+    def shown(settings):
+        tokens = [token | {"special": token["content"] not in answers} for token in settings["added_tokens"]]
+        return settings | {"added_tokens": tokens}
+
+    _rewrite(copy / "tokenizer.json", shown)
+    return copy
+
+
+def _rewrite(path: Path, change) -> None:
+    path.write_text(json.dumps(change(json.loads(path.read_text(encoding="utf-8")))), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def serving(reader_folder):
+    """Address of `transformers serve` with the classroom reader, offline; its name there is the folder."""
+    command = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(reader_folder)]
+    command += ["--host", "127.0.0.1", "--port", "0", "--device", "cpu", "--default-seed", "5"]
     offline = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
     process = subprocess.Popen(command, env=offline, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:

@@ -11,15 +11,16 @@ import traceback
 import numpy as np
 import openai._base_client
 import pytest
-from reading.models import logprob_server, tiny
+from reading.models import logprob_server
 from scipy.stats import binomtest
 
-from llma_tutorial.reading.models import chat, hub
+from llma_tutorial.reading.corpora import generate, world
+from llma_tutorial.reading.models import chat, classroom, hub
 from llma_tutorial.reading.models._answers import answer_from_reply, combined, scores_from_tokens
 from llma_tutorial.reading.models._chat import ChatError
 
 OPTIONS = ["yes", "no", "unsaid"]
-READER = {"prompt": "{text}<ask>{question}", "answer": "<{option}>"}  # how the tiny models and the classroom one ask
+READER = {"prompt": "{text}<ask>{question}", "answer": "<{option}>"}  # how the classroom reader is asked
 KEY = "sk-very-secret-0123456789"
 
 
@@ -35,23 +36,29 @@ def fast(server, **changes):
     return chat("m", server.url, **{"retries": 2, "timeout": 20, **changes})
 
 
+@pytest.fixture(scope="session")
+def texts():
+    return generate(world("reviews"), 12, rng=np.random.default_rng(4)).frame["text"].tolist()
+
+
 # --- A server that returns log-probabilities ------------------------------------------------------------------------
 
 
-def test_chat_agrees_with_hub_through_a_server_with_log_probabilities(folder):
-    """The server is of its own making: no line of the package is in it."""
-    http = logprob_server.serve(folder("llama"))
+def test_classroom_hub_and_chat_agree(texts):
+    """Three routes to one model: a tree of branches, a shared cache, a server in which no line of the package is."""
+    prompts = world("reviews").prompts
+    http = logprob_server.serve(classroom("reader").folder)
     threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     try:
-        model = chat("tiny", f"http://127.0.0.1:{http.server_port}/v1", top_logprobs=404, incomplete="raise", **READER)
-        with pytest.warns(UserWarning, match="The options hold only .* of the probability"):
-            found = model.score(tiny.TEXTS, tiny.QUESTIONS, OPTIONS)
+        model = chat("reader", f"http://127.0.0.1:{http.server_port}/v1", top_logprobs=100, **READER)
+        through_chat = model.score(texts, prompts, OPTIONS)
     finally:
         http.shutdown()
         http.server_close()
-    expected = hub(folder("llama"), **READER).score(tiny.TEXTS, tiny.QUESTIONS, OPTIONS)
-    assert found == pytest.approx(expected, abs=1e-4)
-    assert np.ptp(expected, axis=0).max() > 0.1
+    expected = classroom("reader").score(texts, prompts, OPTIONS)
+    assert hub(classroom("reader").folder, **READER).score(texts, prompts, OPTIONS) == pytest.approx(expected, abs=1e-3)
+    assert through_chat == pytest.approx(expected, abs=1e-3)
+    assert len(set(expected.argmax(axis=-1).ravel())) == 3  # it says each of its answers somewhere
 
 
 def test_scores_by_hand(server):
@@ -68,36 +75,35 @@ def test_scores_by_hand(server):
 # --- transformers serve ---------------------------------------------------------------------------------------------
 
 
-def test_transformers_serve_ignores_log_probabilities_and_chat_says_so(serving, folder):
-    model = chat(str(folder("llama")), serving, **READER)
+def test_transformers_serve_ignores_log_probabilities_and_chat_says_so(serving, reader_folder):
+    model = chat(str(reader_folder), serving, **READER)
     with pytest.raises(ChatError, match=r"`logprobs` did not come back: the server ignores them.*method=\"sample\""):
-        model.score(["it broke"], ["does it last"], OPTIONS)
+        model.score(["it broke"], ["does it last?"], OPTIONS)
 
 
-def test_transformers_serve_ignores_the_schema_and_chat_says_so(serving, folder):
-    model = chat(str(folder("llama")), serving, method="structured", draws=1, **READER)
+def test_transformers_serve_ignores_the_schema_and_chat_says_so(serving, reader_folder):
+    model = chat(str(reader_folder), serving, method="structured", draws=1, **READER)
     with pytest.raises(ChatError, match=r"`response_format` came back unheeded.*method=\"sample\""):
-        model.score(["it broke"], ["does it last"], OPTIONS)
+        model.score(["it broke"], ["does it last?"], OPTIONS)
 
 
 def test_transformers_serve_names_another_model(serving):
     with pytest.raises(ChatError, match=r"HTTP 400: .*Server is pinned"):
-        chat("another", serving, **READER).score(["it broke"], ["does it last"], OPTIONS)
+        chat("another", serving, **READER).score(["it broke"], ["does it last?"], OPTIONS)
 
 
-def test_drawn_answers_have_the_frequencies_of_the_model(serving, folder):
-    """Exact binomial intervals, 9,999 in 10,000, around 12 frequencies; one call at a time and a seeded server."""
-    local = hub(folder("llama"), **READER)
-    bias = {str(local.tokenizer.convert_tokens_to_ids(f"<{option}>")): 100.0 for option in OPTIONS}
-    model = chat(
-        str(folder("llama")), serving, method="sample", draws=80, max_tokens=1, concurrency=1, pseudocount=0,
-        extra={"logit_bias": bias}, **READER,
-    )  # fmt: skip
-    texts, questions = tiny.TEXTS[:2], tiny.QUESTIONS[:2]
-    found = np.exp(model.score(texts, questions, OPTIONS))
-    for p, k in zip(np.exp(local.score(texts, questions, OPTIONS)).ravel(), found.ravel() * 80, strict=True):
-        interval = binomtest(round(k), 80).proportion_ci(0.9999)
-        assert interval.low <= p <= interval.high
+def test_drawn_answers_have_the_frequencies_of_the_model(serving, reader_folder, texts):
+    """Exact binomial intervals, 9,999 in 10,000, around 18 frequencies; one call at a time and a seeded server."""
+    prompts = world("reviews").prompts
+    expected = np.exp(classroom("reader").score(texts, prompts, OPTIONS))
+    doubtful = np.argsort(expected.max(axis=-1), axis=None)[:6]  # where the model is least certain
+    model = chat(str(reader_folder), serving, method="sample", draws=60, concurrency=1, pseudocount=0, **READER)
+    for t, q in zip(*np.unravel_index(doubtful, expected.shape[:2]), strict=True):
+        found = np.exp(model.score([texts[t]], [prompts[q]], OPTIONS))[0, 0]
+        for p, frequency in zip(expected[t, q], found, strict=True):
+            interval = binomtest(round(frequency * 60), 60).proportion_ci(0.9999)
+            assert interval.low <= p <= interval.high
+    assert expected.max(axis=-1).min() < 0.9
 
 
 # --- What was asked for and did not come back ------------------------------------------------------------------------

@@ -222,6 +222,8 @@ def test_control_tokens_in_a_text_are_refused(folder):
     model = hub(folder("llama"), chat_template=False)
     with pytest.raises(ValueError, match=r"`texts` must not hold a control token.*Got '</s>' in number 1"):
         model.score(["fine", "good</s>bad"], tiny.QUESTIONS, ["yes", "no"])
+    with pytest.raises(ValueError, match=r"Got '<ask>' in number 0"):
+        model.score(["it broke<ask>does it last<yes>"], tiny.QUESTIONS, ["yes", "no"])
     with pytest.raises(ValueError, match=r"`questions` must not hold a control token"):
         model.score(["fine"], ["what<s>"], ["yes", "no"])
 
