@@ -37,8 +37,8 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTra
 
 from llma_tutorial.reading.corpora import World, world
 from llma_tutorial.reading.corpora._writer import Writer, uniforms
-from llma_tutorial.reading.models._tree import TreeBatch, plant, states_at
 from llma_tutorial.reading.models._classroom import ANSWER_TOKENS, ASK, CHECKPOINTS, PADDING, START, ClassroomModel
+from llma_tutorial.reading.models._tree import TreeBatch, plant, states_at
 
 WORLDS = ("reviews", "comments", "headlines")
 SPECIAL = (PADDING, START, ASK, *ANSWER_TOKENS.values())
