@@ -75,7 +75,7 @@ def reordered(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 def before(notebook: nbformat.NotebookNode, heading: str, code: str) -> nbformat.NotebookNode:
     """The notebook with a cell of code put in front of a question."""
     at = next(i for i, cell in enumerate(notebook.cells) if heading in cell.source)
-    notebook.cells.insert(at, nbformat.v4.new_code_cell(code, id="trouble"))
+    notebook.cells.insert(at, nbformat.v4.new_code_cell(code, id=f"trouble-{len(notebook.cells)}"))
     return notebook
 
 

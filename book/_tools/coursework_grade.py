@@ -32,7 +32,7 @@ LIMITS = {
     "cpu_seconds": 150,
     "memory_mb": 4096,
     "file_mb": 50,
-    "wall_seconds": 180,
+    "wall_seconds": 600,
 }
 LARGEST_MB = 20  # notebooks that are larger are not opened
 KEPT = ("PATH", "LANG", "LC_ALL", "VIRTUAL_ENV", "SYSTEMROOT")

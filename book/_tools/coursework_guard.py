@@ -4,10 +4,13 @@ The grader adds two cells to the temporary copy of a submission: the first calls
 work is stopped here, with words; what gets past this is stopped by the limits of the process (`coursework_worker.py`).
 """
 
+import os
 import signal
 import sys
 from pathlib import Path
 
+PATIENCE = 10
+TIMERS = ((signal.ITIMER_PROF, signal.SIGPROF, 1), (signal.ITIMER_REAL, signal.SIGALRM, PATIENCE))
 PLACEHOLDER = "OK_FORMAT = False\nname = {name!r}\n"
 ALTERED = "coursework: the files of the tests had been changed"
 
@@ -34,20 +37,28 @@ class Capped:
 
 
 def start(shell: object, seconds: float, characters: int) -> None:
-    """Limit every cell to some seconds, and all cells together to some characters of output."""
+    """Limit every cell to some seconds of work, and all cells together to some characters of output.
+
+    Seconds are those of the processor, so that marks do not depend on what else the machine does; a cell that waits
+    instead of working gets `PATIENCE` times as many by the clock.
+    """
 
     def stop(*_):
         raise CellTookTooLong(f"This cell did not end within {seconds:g} seconds.")
 
     def begin(*_):
-        signal.signal(signal.SIGALRM, stop)
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+        for timer, sign, limit in TIMERS:
+            signal.signal(sign, stop)
+            signal.setitimer(timer, limit * seconds)
 
     def end(*_):
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        for timer, _, _ in TIMERS:
+            signal.setitimer(timer, 0)
 
     shell.events.register("pre_run_cell", begin)
     shell.events.register("post_run_cell", end)
+    for descriptor in (1, 2):  # what is written past Python's streams is lost; pipes would carry all of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
     left = [characters]
     sys.stdout, sys.stderr = Capped(sys.stdout, left), Capped(sys.stderr, left)
     publish = shell.display_pub.publish
@@ -67,7 +78,8 @@ def finish(tests: dict[str, str], kit: str, output: object) -> None:
     """Put the tests in place, say whether anybody had been there before, and forget checks made on the way."""
     from otter.execute import Checker
 
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    for timer, _, _ in TIMERS:
+        signal.setitimer(timer, 0)
     folder = Path("tests")
     there = {path.stem: path.read_text() for path in folder.glob("*.py")} if folder.is_dir() else {}
     own = Path("kit.py")
