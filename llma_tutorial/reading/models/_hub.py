@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +30,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from llma_tutorial import _validate
 from llma_tutorial.reading.models._absent import absent
 from llma_tutorial.reading.models._branches import branch_scores, can_branch
+from llma_tutorial.reading.models._classroom import _without_bars
 from llma_tutorial.reading.models._protocol import checked_request, normalised
 from llma_tutorial.reading.models._wording import COMPLETION, CONVERSATION, checked_wording, worded
 
@@ -240,8 +242,9 @@ def _opened(source: str, revision: str | None, download: bool, dtype: torch.dtyp
     if Path(source).is_dir() and not list(Path(source).glob("*.safetensors")):
         raise ValueError(f"`name_or_folder` must hold safetensors; other formats can run code. Got {source!r}.")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, **careful)
-        network = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, dtype=dtype, **careful)
+        with nullcontext() if download else _without_bars():
+            tokenizer = AutoTokenizer.from_pretrained(source, **careful)
+            network = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, dtype=dtype, **careful)
     except (OSError, ValueError) as error:
         if "trust_remote_code" in str(error):
             reason = "must be an architecture of transformers; code of a model is never run"

@@ -1,10 +1,8 @@
 """Models and servers that several tests share; every server runs on loopback, at a port that is free."""
 
-import json
 import os
 import queue
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -13,7 +11,6 @@ from pathlib import Path
 import pytest
 from reading.models import fault_server, tiny
 
-from llma_tutorial.reading.corpora.grammar import ANSWERS
 from llma_tutorial.reading.models import classroom
 
 
@@ -38,23 +35,9 @@ def server():
 
 
 @pytest.fixture(scope="session")
-def reader_folder(tmp_path_factory):
-    """The classroom reader as a server needs it: sampling switched on, and answers that a decoded reply shows."""
-    copy = shutil.copytree(classroom("reader").folder, tmp_path_factory.mktemp("served") / "reader")
-    _rewrite(copy / "generation_config.json", lambda settings: settings | {"do_sample": True})
-    _rewrite(copy / "tokenizer_config.json", lambda settings: settings | {"extra_special_tokens": []})
-    answers = [f"<{answer}>" for answer in ANSWERS]
-
-    def shown(settings):
-        tokens = [token | {"special": token["content"] not in answers} for token in settings["added_tokens"]]
-        return settings | {"added_tokens": tokens}
-
-    _rewrite(copy / "tokenizer.json", shown)
-    return copy
-
-
-def _rewrite(path: Path, change) -> None:
-    path.write_text(json.dumps(change(json.loads(path.read_text(encoding="utf-8")))), encoding="utf-8")
+def reader_folder():
+    """The classroom reader as it comes with the package."""
+    return classroom("reader").folder
 
 
 @pytest.fixture(scope="session")
