@@ -319,4 +319,4 @@ def reliability(ax: Axes, diagrams: dict[str, object], *, event: str) -> None:
     ax.set(xlabel=f"believed probability of {event}", ylabel=f"frequency of {event}", xlim=(0, 1), ylim=(0, 1))
     ax.set_aspect("equal")
     if len(diagrams) > 1:
-        ax.legend(loc="upper left")
+        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
