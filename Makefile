@@ -11,7 +11,7 @@ INSTALLED := .venv/installed
 PACKAGE := $(shell find llma_tutorial book/_results -name '*.py' -o -name '*.json' -o -name '*.csv' 2>/dev/null | grep -v __pycache__)
 PAGES := $(shell find book -path '*/.*' -prune -o \( -name '*.ipynb' -o -name '*.md' -o -name '*.bib' \) -print) \
          $(wildcard book/_static/* book/_tools/*.py) _config.yml _toc.yml
-NOTEBOOKS := $(filter %.ipynb,$(PAGES))
+NOTEBOOKS := $(filter-out book/coursework/instructor/%,$(filter %.ipynb,$(PAGES)))
 BUILD := jupyter-book build --warningiserror --nitpick --keep-going .
 
 .DELETE_ON_ERROR:

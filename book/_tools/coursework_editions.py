@@ -76,7 +76,8 @@ def page(master: Master) -> str:
             parts.append(cell.source.strip())
     head, *rest = parts
     summary = f"**{len(master.questions)} questions, {total[0]} points, about {total[1]} minutes.**"
-    return "\n\n".join([head, summary, HOW_TO.format().strip(), *rest]) + "\n"
+    front = f"---\ndefinitions: [{', '.join(map(repr, master.definitions))}]\n---" if master.definitions else ""
+    return "\n\n".join(filter(None, [front, head, summary, HOW_TO.format().strip(), *rest])) + "\n"
 
 
 def _plain(cell: nbformat.NotebookNode) -> str:

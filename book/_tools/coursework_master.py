@@ -64,6 +64,7 @@ class Master:
     setup: str
     parameters: str
     questions: dict[str, Question]
+    definitions: tuple[str, ...] = ()
 
     def solution(self, **replaced: str) -> str:
         """Code of the whole set with every answer filled in; `replaced` gives other answers by question."""
@@ -89,7 +90,8 @@ def tags(cell: nbformat.NotebookNode) -> set[str]:
 def read(name: str, folder: Path = MASTERS) -> Master:
     """Read a master by its name."""
     notebook = nbformat.read(folder / f"{name}.ipynb", as_version=4)
-    master = Master(name, notebook.cells, "", "", {})
+    definitions = tuple(notebook.metadata.get("llma", {}).get("definitions", ()))
+    master = Master(name, notebook.cells, "", "", {}, definitions)
     question, setup = None, []
     for cell in notebook.cells:
         heading = HEADING.search(cell.source) if cell.cell_type == "markdown" else None
