@@ -29,7 +29,7 @@ class Capped:
         """Print, or refuse."""
         self._left[0] -= len(text)
         if self._left[0] < 0:
-            raise RuntimeError("This notebook prints more than it may.")
+            raise RuntimeError("This cell prints more than it may.")
         return self._stream.write(text)
 
     def __getattr__(self, name: str) -> object:
@@ -37,7 +37,7 @@ class Capped:
 
 
 def start(shell: object, seconds: float, characters: int) -> None:
-    """Limit every cell to some seconds of work, and all cells together to some characters of output.
+    """Limit every cell to some seconds of work and some characters of output.
 
     Seconds are those of the processor, so that marks do not depend on what else the machine does; a cell that waits
     instead of working gets `PATIENCE` times as many by the clock.
@@ -47,6 +47,7 @@ def start(shell: object, seconds: float, characters: int) -> None:
         raise CellTookTooLong(f"This cell did not end within {seconds:g} seconds.")
 
     def begin(*_):
+        left[0] = characters
         for timer, sign, limit in TIMERS:
             signal.signal(sign, stop)
             signal.setitimer(timer, limit * seconds)
@@ -66,7 +67,7 @@ def start(shell: object, seconds: float, characters: int) -> None:
     def capped(data, *arguments, **keywords):
         left[0] -= sum(len(str(value)) for value in data.values())
         if left[0] < 0:
-            raise RuntimeError("This notebook shows more than it may.")
+            raise RuntimeError("This cell shows more than it may.")
         return publish(data, *arguments, **keywords)
 
     shell.display_pub.publish = capped

@@ -21,6 +21,7 @@ from otter.test_files.exception_test import test_case
 
 COURSE = "open"  # the name of the course is part of every draw, so that next year's numbers differ
 SECONDS = 10  # longest time of one test
+ENDLESS = []  # answers that did not end once are not waited for again
 MARK = "Hint: "  # the name of the error, as otter-grader writes it
 
 
@@ -133,8 +134,13 @@ class Called:
     def __call__(self, *arguments: object) -> object:
         """What the function makes of these arguments."""
         given = _copies(arguments)
+        if self.function in ENDLESS:
+            raise TookTooLong
         try:
             result = self.function(*given)
+        except TookTooLong:
+            ENDLESS.append(self.function)
+            raise
         except Hint:
             raise
         except NotImplementedError:

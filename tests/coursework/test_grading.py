@@ -15,7 +15,7 @@ import pytest
 
 MASTER = masters.read("problem-set-1")
 FULL = {question.name: question.points for question in MASTER.questions.values()}
-LIMITS = grading.LIMITS | {"seconds": 4}
+LIMITS = grading.LIMITS | {"seconds": 3}
 HOSTILE = [  # in front of question 2, one cell each
     "1 / 0",
     'while True:\n    print("x" * 100_000)',

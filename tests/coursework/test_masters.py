@@ -180,3 +180,27 @@ def test_stub_keeps_names_and_docstrings():
     source = f'def f(x):\n    """Words."""\n{answer}\n\n\nq1_a = 3  # SOLUTION'
     expected = 'def f(x):\n    """Words."""\n    # your answer\n    raise NotImplementedError("f is not written yet")'
     assert masters.stub(source) == f"{expected}\n\n\nq1_a = ...  # your answer"
+
+
+def test_instructors_are_told_the_true_counts():
+    page = (coursework_editions.ROOT / "book/coursework/for-instructors.md").read_text()
+    for name, master in MASTERS.items():
+        questions = master.questions.values()
+        counts = [len(questions)] + [sum(getattr(q, key) for q in questions) for key in ("points", "minutes")]
+        counts += [sum(len(getattr(q, key)) for q in questions) for key in ("alternatives", "mutants")]
+        assert f"({name}.md) | " + " | ".join(map(str, counts)) + " |" in page
+
+
+def test_slides_hold_the_statements_and_figures_of_a_chapter():
+    import coursework_slides
+
+    labels = coursework_slides.export.read_labels(coursework_editions.ROOT / "book")
+    path = coursework_editions.ROOT / "book/many-agents/cascades.ipynb"
+    cells = coursework_slides.slides(path, labels).cells
+    text = "\n".join(cell.source for cell in cells)
+    source = "\n".join(cell.source for cell in nbformat.read(path, 4).cells)
+    assert cells[0].source.startswith("# Why agents herd")
+    assert text.count("**Theorem") == source.count(":::{prf:theorem}") > 2
+    assert sum("attachments" in cell for cell in cells) > 3
+    assert ":::" not in text
+    assert all(cell.metadata["slideshow"] == {"slide_type": "slide"} for cell in cells)
