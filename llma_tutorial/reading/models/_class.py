@@ -74,6 +74,7 @@ class Planned:
     """Stands in for a model: holds every option equally likely and notes what was asked."""
 
     def __init__(self):
+        self.name, self.parameters = "planned", {}  # a chapter may record it
         self.asked: dict[tuple[str, str, tuple[str, ...]], None] = {}
 
     def score(self, texts: Sequence[str], questions: Sequence[str], options: Sequence[str]) -> np.ndarray:
