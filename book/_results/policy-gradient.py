@@ -22,6 +22,7 @@ PROBLEMS = {
 USUAL = {
     "problem": "H", "start": 0.43, "softness": 0.3, "gain": None, "perturbation": 0.1, "common": True,
     "average": 0.5, "forced": False, "n_runs": 20, "n_iterations": 40, "window": 50, "seeds": 20,
+    "seed": 0,
 }  # fmt: skip
 
 
@@ -40,11 +41,11 @@ def cells() -> list[dict]:
     return [{**USUAL, **change} for change in changes]
 
 
-def compute(seeds: int, **setting) -> dict:
-    """Gap, threshold and diagnosis of each seed."""
+def compute(seeds: int, seed: int, **setting) -> dict:
+    """Gap, threshold and diagnosis from each seed, the first of them `seed`."""
     problem, belief = PROBLEMS[setting["problem"]]
     upper = solve(problem, tolerance=1e-6).value(belief)[1]
-    found = [train(seed, **setting) for seed in range(seeds)]
+    found = [train(seed + more, **setting) for more in range(seeds)]
     thetas = np.array([descent.theta for descent in found])
     costs = evaluate(problem, ThresholdPolicy(thetas), belief, tolerance=1e-3 * upper).lower
     return {

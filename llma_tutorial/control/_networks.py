@@ -14,7 +14,7 @@ class _Counting(nn.Module):
         self.n_seen, self.layers, self.last = n_seen, nn.Sequential(*layers[:-1]), layers[-1]
 
     def forward(self, seen: torch.Tensor) -> torch.Tensor:
-        once = nn.functional.one_hot(seen, self.n_seen).float()  # (n, t, Y)
+        once = nn.functional.one_hot(seen, self.n_seen).to(self.last.weight.dtype)  # (n, t, Y)
         counts = torch.cat([torch.zeros_like(once[:, :1]), once.cumsum(1)], dim=1)
         return self.last(self.layers(counts))  # (n, t + 1, 1 + A)
 

@@ -99,12 +99,12 @@ class TextLine:
         n_states = len(self.readings)
         cost = _validate.real_array("misclassification_cost", self.misclassification_cost, (n_states, None))
         own = _validate.integers("own_actions", self.own_actions, cost.shape[1]).copy()
-        pools = tuple(_validate.integers("readings", pool, own.size).copy() for pool in self.readings)
-        if n_states < 2 or not all(pool.ndim == 1 and pool.size for pool in pools):
+        shapes = [np.shape(pool) for pool in self.readings]
+        if n_states < 2 or not all(len(shape) == 1 and shape[0] for shape in shapes):
             raise ValueError(
-                "`readings` must be a row of symbols for each of at least 2 states, none empty. "
-                f"Got shapes {[pool.shape for pool in pools]}."
+                f"`readings` must be a row of symbols for each of at least 2 states, none empty. Got shapes {shapes}."
             )
+        pools = tuple(_validate.integers("readings", pool, own.size).copy() for pool in self.readings)
         if not 0 < _validate.number("discount", self.discount, 0, 1) < 1:
             raise ValueError(f"`discount` must be above 0 and below 1. Got {self.discount:g}.")
         delay = np.zeros(n_states) if self.delay_cost is None else self.delay_cost
@@ -207,6 +207,8 @@ class TextLine:
                 stops = stop_probability(policy, now)[0] >= 0.5 if step < self.horizon else np.ones(len(now), bool)
                 decisions[alive[stops], step] = 1 + self.problem.stop_action(now[stops])
                 alive = alive[~stops]
+                if not alive.size:
+                    break
             return decisions
 
         return decide

@@ -5,9 +5,11 @@ import pytest
 from control.problems import H, W
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from results import load_study
 from strategies import distributions
-from test_package import loaded_by
+from test_package import ROOT, loaded_by
 
+from llma_tutorial import results
 from llma_tutorial.beliefs import mlr_dominates
 from llma_tutorial.control.policies import ThresholdPolicy, median_interval, optimality_gap, spsa
 from llma_tutorial.control.stopping import StoppingProblem, evaluate, quickest_detection, simulate, solve
@@ -302,3 +304,15 @@ def test_a_seed_is_no_generator():
 
 def test_policies_load_nothing_heavy():
     assert "torch" not in loaded_by("from llma_tutorial.control import policies")
+
+
+# --- the study ------------------------------------------------------------------------------------------------------
+
+
+def test_a_saved_cell_can_be_repeated():
+    study = load_study(ROOT / "book/_results/policy-gradient.py")
+    saved = results.load("policy-gradient")["cells"]
+    cell = next(c for c in saved if c["arguments"]["n_iterations"] == 10)
+    again = study.compute(**cell["arguments"])
+    assert again["diagnoses"] == cell["result"]["diagnoses"]
+    assert again["gaps"] == pytest.approx(cell["result"]["gaps"], abs=1e-6)
