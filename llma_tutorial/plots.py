@@ -151,6 +151,18 @@ def matrix(
     ax.tick_params(length=0, rotation=0)
 
 
+def grid(ax: Axes, values: np.ndarray, *, rows: Sequence[str], columns: Sequence[str], title: str = "") -> None:
+    """A matrix as cells from white (0) to dark (its largest value), for many columns such as the tokens of a text."""
+    sns.heatmap(
+        values, ax=ax, cmap=sns.light_palette(PALETTE[0], as_cmap=True), cbar=False, vmin=0, linewidths=0.4,
+        linecolor="0.9", xticklabels=list(columns), yticklabels=list(rows),
+    )  # fmt: skip
+    ax.set_title(title)
+    ax.tick_params(length=0)
+    ax.tick_params(axis="x", rotation=90, labelsize="x-small")
+    ax.tick_params(axis="y", rotation=0, labelsize="small")
+
+
 def intervals(
     ax: Axes, labels: Sequence[str], middle: np.ndarray, low: np.ndarray, high: np.ndarray, *, xlabel: str,
     group: int = 0, name: str | None = None, offset: float = 0.0,

@@ -71,3 +71,13 @@ def test_an_empty_region_draws_no_band():
     _, ax = plots.panels()
     plots.cascade_bands(ax, [cascade_region(society, 1)])
     assert len(ax.patches) == 0
+
+
+def test_grid_has_a_cell_for_each_number_and_a_name_for_each_line():
+    figure, ax = plots.panels()
+    plots.grid(ax, np.eye(3)[:2], rows=["a", "b"], columns=["x", "y", "z"])
+    shades = ax.collections[0].get_array().ravel()
+    assert shades.tolist() == [1, 0, 0, 0, 1, 0]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["x", "y", "z"]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["a", "b"]
+    figure.canvas.draw()
