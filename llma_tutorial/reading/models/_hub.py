@@ -142,7 +142,7 @@ class HubModel:
         control |= {token for token in added if token[:1] in ("<", "[") and len(token) > 1}
         for name, strings in (("texts", texts), ("questions", questions)):
             for i, string in enumerate(strings):
-                found = next((token for token in control if token in string), None)
+                found = next((token for token in sorted(control) if token in string), None)
                 if found is not None:
                     raise ValueError(
                         f"`{name}` must not hold a control token of the model, which would be obeyed and not read. "
