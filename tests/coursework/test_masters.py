@@ -31,6 +31,19 @@ def trials():
     return of
 
 
+@pytest.fixture(scope="module")
+def solved():
+    """Names that a notebook with all right answers leaves behind, run once for each set."""
+    found = {}
+
+    def of(name):
+        if name not in found:
+            found[name] = coursework_mutants._quiet(MASTERS[name].solution(), {"__name__": "__main__"})
+        return dict(found[name])
+
+    return of
+
+
 def chosen(trials, name, question, *kinds):
     return [trial for trial in trials(name) if trial.question == question.name and trial.kind in kinds]
 
@@ -75,8 +88,8 @@ def test_words_help_and_give_nothing_away(name, question, trials):
 
 
 @each_question
-def test_public_tests_never_show_the_answer(name, question):
-    scope = coursework_mutants._quiet(MASTERS[name].solution(), {"__name__": "__main__"})
+def test_public_tests_never_show_the_answer(name, question, solved):
+    scope = solved(name)
     values = [scope[key] for key in scope if re.match(rf"{question.name}_", key)]
     decimals = re.findall(r"\d+\.\d{3,}", question.public)
     for value in (number for v in values for number in (v if isinstance(v, tuple | list) else [v])):
@@ -85,9 +98,8 @@ def test_public_tests_never_show_the_answer(name, question):
 
 
 @each_question
-def test_an_unanswered_question_earns_nothing_and_says_so(name, question):
-    code = MASTERS[name].solution(**{question.name: masters.stub(question.answer)})
-    scope = coursework_mutants._quiet(code.replace("# your figure", "pass"), {"__name__": "__main__"})
+def test_an_unanswered_question_earns_nothing_and_says_so(name, question, solved):
+    scope = coursework_mutants._quiet(masters.stub(question.answer), solved(name))
     trial = coursework_mutants._trial(MASTERS[name], question, "stub", "", scope, True)
     assert trial.score == 0
     assert len(trial.failed) >= 1
@@ -95,15 +107,13 @@ def test_an_unanswered_question_earns_nothing_and_says_so(name, question):
 
 
 @each_question
-def test_what_the_package_does_is_refused_by_name(name, question):
+def test_what_the_package_does_is_refused_by_name(name, question, solved):
     for refused in question.refuses:
         home, _, attribute = refused.rpartition(".")
         function = re.findall(r"^def (\w+)\((.*?)\)", question.answer, re.MULTILINE)[0][0]
         code = f"def {function}(*args):\n    from {home} import {attribute}\n    return {attribute}(*args)"
-        scope = coursework_mutants._quiet(MASTERS[name].solution(), {"__name__": "__main__"})
-        trial = coursework_mutants._trial(
-            MASTERS[name], question, "refused", "", coursework_mutants._quiet(code, scope), True
-        )
+        scope = coursework_mutants._quiet(code, solved(name))
+        trial = coursework_mutants._trial(MASTERS[name], question, "refused", "", scope, True)
         assert trial.score == 0
         assert any(
             f"`{attribute}` of the package does what this question asks for" in words for _, words in trial.failed
@@ -131,8 +141,8 @@ def test_pages_are_what_the_masters_give(name):
 
 
 @each_set
-def test_instructors_get_everything(name):
-    edition = coursework_editions.instructor(MASTERS[name], coursework_mutants.table(MASTERS[name]))
+def test_instructors_get_everything(name, trials):
+    edition = coursework_editions.instructor(MASTERS[name], coursework_mutants.table(MASTERS[name], trials(name)))
     text = "\n".join(cell.source for cell in edition.cells)
     count = len(MASTERS[name].questions)
     assert text.count("**Rubric**") == text.count("**Common mistakes.**") == count
