@@ -6,10 +6,18 @@ import numpy as np
 import pytest
 import torch
 from control.reference_policies import exact_cost
+from reading import corpora_files as files
+from results import load_study
+from test_package import ROOT
 
+from llma_tutorial import results
 from llma_tutorial.control import _reinforce
 from llma_tutorial.control.policies import TextLine, ThresholdPolicy, network, optimality_gap, reinforce
 from llma_tutorial.control.stopping import evaluate, solve
+from llma_tutorial.reading import corpora
+from llma_tutorial.reading.agents import Sensor
+from llma_tutorial.reading.corpora import world
+from llma_tutorial.reading.models import classroom
 
 POOLS = ([0, 0, 0, 1, 2], [1, 1, 2, 2, 2])
 COST = [[0, 1], [2, 0]]
@@ -230,3 +238,34 @@ def test_scores_that_are_not_finite_are_refused():
         net.last.bias[0] = torch.nan
     with pytest.raises(ValueError, match="finite scores"):
         reinforce(TINY, net, rng=np.random.default_rng(0))
+
+
+# --- readings and the study -------------------------------------------------------------------------------------------
+
+
+def test_civil_comments_make_a_line():
+    """The reader's own copy: pools of readings of both states, an environment, a trained network, a gap."""
+    frame = corpora.civil_comments(files.sample("civil_comments/jigsaw_kaggle/train.csv")).frame
+    sensor = Sensor(classroom("reader"), world("comments").prompts[:2])
+    pools = [sensor.read(frame.loc[frame["state"] == state, "text"].tolist()).symbols for state in (0, 1)]
+    line = TextLine(pools, [0, 0, 1, 1], COST, 0.8, horizon=5)
+    rng = np.random.default_rng(12)
+    trained = reinforce(line, network("gru", line, width=4, rng=rng), n_iterations=3, rng=rng)
+    gap = optimality_gap(line, trained.policy, n_runs=200, rng=rng)
+    assert 0 <= gap.low <= gap.estimate <= gap.high
+
+
+def test_a_saved_cell_can_be_repeated():
+    study = load_study(ROOT / "book/_results/neural-policies.py")
+    wanted = {"architecture": "linear", "batch_size": 32}
+    cell = next(c for c in results.load("neural-policies")["cells"] if wanted.items() <= c["arguments"].items())
+    again = study.compute(**cell["arguments"])
+    assert np.array(again["gaps"]) == pytest.approx(np.array(cell["result"]["gaps"]), abs=0.02)  # single precision
+    assert again["optimum"] == pytest.approx(cell["result"]["optimum"])
+
+
+def test_saved_gaps_hold_a_network_within_five_percent():
+    cells = results.load("neural-policies")["cells"][:4]
+    assert {cell["arguments"]["architecture"] for cell in cells} == set(ARCHITECTURES)
+    assert all(len(cell["result"]["gaps"]) == 6 for cell in cells)
+    assert min(np.median(np.array(cell["result"]["gaps"])[:, 0]) for cell in cells) < 0.05
