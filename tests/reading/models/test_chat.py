@@ -21,7 +21,7 @@ from llma_tutorial.reading.models._chat import ChatError
 
 OPTIONS = ["yes", "no", "unsaid"]
 READER = {"prompt": "{text}<ask>{question}", "answer": "<{option}>"}  # how the classroom reader is asked
-KEY = "sk-very-secret-0123456789"
+KEY = "very-secret-0123456789"
 
 
 @pytest.fixture

@@ -244,15 +244,15 @@ def test_a_reply_that_names_no_option_is_kept_and_not_paid_twice(server, tmp_pat
 
 
 def test_the_key_is_in_no_transcript(server, tmp_path, monkeypatch):
-    monkeypatch.setenv("MY_KEY", "sk-very-secret")
-    server.content = "sk-very-secret"
+    monkeypatch.setenv("MY_KEY", "very-secret")
+    server.content = "very-secret"
     recorded = record(endpoint(server, key_variable="MY_KEY", method="sample", draws=1), tmp_path / "t.jsonl")
     with pytest.raises(ValueError, match=r"\[MY_KEY\]"):
         recorded.score(["a"], ["q"], OPTIONS)
     written = (tmp_path / "t.jsonl").read_text()
     assert "[MY_KEY]" in written
     assert "secret" not in written
-    assert server.headers[0]["authorization"] == "Bearer sk-very-secret"
+    assert server.headers[0]["authorization"] == "Bearer very-secret"
 
 
 RUN = """
