@@ -21,6 +21,17 @@ from coursework_master import ROOT, SECRET, Master, tags
 TOOLS = Path(__file__).resolve().parent
 FIGURES = ROOT / "book/_static"
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+START = """\
+# {name}
+
+Open `{name}.ipynb` in JupyterLab, put your student id into its first cell, and run the cells from the top.
+
+In a clone of {repository}, `make homework` does all that is needed. Without one, install once
+
+    pip install "llma-tutorial[book] @ git+{repository}"
+
+and then, in this folder, `jupyter lab`.
+"""
 HOW_TO = """\
 ```{{admonition}} How to work on it
 :class: tip
@@ -107,6 +118,8 @@ def lay_out(master: Master, folder: Path, course: str) -> bool:
     target = folder / master.name
     (target / "tests").mkdir(parents=True, exist_ok=True)
     (target / "kit.py").write_text(kit(course), encoding="utf-8")
+    start = START.format(name=master.name, repository=export.repository())
+    (target / "README.md").write_text(start, encoding="utf-8")
     for question in master.questions.values():
         (target / "tests" / f"{question.name}.py").write_text(master.tests(question, hidden=False), encoding="utf-8")
     for figure in sorted(FIGURES.glob(f"{master.name}-*.png")):
