@@ -3,7 +3,7 @@
 from importlib import import_module
 from types import ModuleType
 
-__all__ = ["incentives", "policies", "stopping"]
+__all__ = ["diagnostics", "incentives", "policies", "stopping"]
 
 
 def __getattr__(name: str) -> ModuleType:
