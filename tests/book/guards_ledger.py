@@ -13,7 +13,7 @@ MAP_COLUMNS = ["item", "content", "chapter", "function", "test", "status"]
 STATUSES = ("reproduced", "reproduced with other data", "illustrated", "planned", "not checked against the text")
 LEDGER_KINDS = ("theorem", "lemma", "proposition", "corollary")
 SYNONYMS = re.compile(r"[a-zA-Z]|pi|eta|lam|lambda_|rho|sigma|theta")
-ALLOWED = {"n", "p", "q", "x", "y"}  # a count of draws; two beliefs that an order compares; the axes of a plot
+ALLOWED = {"n", "p", "q", "x", "y", "theta"}  # a count of draws; two beliefs in an order; axes; parameters of a policy
 
 
 def table(text: str, columns: list[str]) -> tuple[list[list[str]], list[str]]:

@@ -104,7 +104,7 @@ class ClassroomModel:
         Examples
         --------
         >>> model = classroom("reader")
-        >>> model.score(["Broke after two days."], ["does it last?"]).argmax()
+        >>> model.score(["Broke after two days."], ["does it last?"]).argmax().item()  # of yes, no, unsaid
         1
         """
         texts, questions, options = checked_request(texts, questions, options)

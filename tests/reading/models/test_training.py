@@ -9,8 +9,8 @@ import torch
 from llma_tutorial.reading import corpora
 from llma_tutorial.reading.corpora.grammar import ANSWERS
 from llma_tutorial.reading.models import training
-from llma_tutorial.reading.models._tree import plant
 from llma_tutorial.reading.models._classroom import load
+from llma_tutorial.reading.models._tree import plant
 
 SMALL = training.Recipe(texts=96, hidden=16, layers=2, heads=2, feed_forward=16, vocabulary=400, batch=16)
 REVIEWS = [corpora.world("reviews")]
