@@ -20,7 +20,7 @@ HOSTILE = [  # in front of question 2, one cell each
     "1 / 0",
     'while True:\n    print("x" * 100_000)',
     'import os\nfor _ in range(50):\n    os.write(1, b"x" * 10_000_000)',
-    "hoard = [bytearray(1 << 30) for _ in range(64)]",
+    "hoard = bytearray(1 << 36)",
     'f = open("large", "wb")\nwhile True:\n    f.write(bytes(1 << 24))',
     "import subprocess\nsubprocess.Popen(['sleep', '987'], start_new_session=True)",
     "from pathlib import Path\nfor path in Path('tests').glob('*.py'):\n    path.write_text('points = 100')",
