@@ -5,8 +5,7 @@ decoder in the form of the classroom reader, one token for each word, trained fr
 
     - sum over sentences  log P(s | kind)      with  log P(s | kind) = sum_i log P(word_i | kind, word_1 .. word_{i-1})
 
-It writes by drawing word after word at temperature 1, and it reads by Bayes' rule: of the two answers to a question,
-the one under which the sentence is likelier.
+It writes by drawing words at temperature 1, and reads by Bayes' rule: the answer that makes the sentence likelier.
 
 A lineage begins with a writer trained on true sentences of the review grammar. Each next writer is trained on as many
 sentences of the one before, with a share of fresh true ones or without, or on all sentences so far. Nothing but text
