@@ -8,6 +8,7 @@ meets a raw directive.
     python book/_tools/export.py     writes _build/notebooks/<part>/<name>.ipynb
 """
 
+import base64
 import re
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,6 +18,7 @@ from pathlib import Path
 import nbformat
 import yaml
 from pybtex.database import parse_file
+from slim_site import small_png
 
 ROOT = Path(__file__).resolve().parents[2]
 THEOREMS = ("theorem", "lemma", "proposition", "corollary", "definition", "assumption", "example", "remark", "proof")
@@ -321,6 +323,9 @@ def export(path: Path, labels: Labels) -> nbformat.NotebookNode:
         caption = _figure(cell).get("caption") if cell.cell_type == "code" else None
         hidden = "hide-cell" in cell.metadata.get("tags", []) or cell.metadata.get("jupyter", {}).get("source_hidden")
         cell.metadata = {"jupyter": {"source_hidden": True}} if hidden else {}
+        for output in cell.get("outputs", []):
+            if picture := output.get("data", {}).get("image/png"):
+                output.data["image/png"] = base64.b64encode(small_png(base64.b64decode(picture))).decode()
         if cell.source:
             cells.append(cell)
         if caption:

@@ -1,6 +1,8 @@
-"""Guards over the built site: nothing is asked from another host, headings are in order, pictures have words."""
+"""Guards over the built site: nothing is asked from another host, it is light, headings and pictures are in order."""
 
+import gzip
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -24,6 +26,15 @@ IN_SCRIPT = re.compile(
     r"""(?:\bimport\s*\(|\bimport\s|\bfrom\s|\bfetch\s*\(|\bimportScripts\s*\(|\bnew\s+(?:WebSocket|Worker|EventSource)\s*\(|"""
     r"""\.src\s*=|\.open\s*\(\s*["']\w+["']\s*,|\brequire\s*\(\s*\[?)\s*["'`]([^"'`]+)["'`]"""
 )
+
+TEXT = (".html", ".css", ".js", ".svg", ".json", "")  # what servers compress
+
+
+def weight(paths: Iterable[Path], wire: bool = False) -> int:
+    """Bytes of some files of the site, as they lie there or, on the `wire`, with text compressed."""
+    return sum(
+        len(gzip.compress(path.read_bytes())) if wire and path.suffix in TEXT else path.stat().st_size for path in paths
+    )
 
 
 def external_requests(path: Path, name: str) -> list[str]:

@@ -309,3 +309,9 @@ def test_what_a_phone_cuts_off_is_found(tmp_path):
     with browser.served(tmp_path / "site") as address, browser.opened(tmp_path / "profile") as chromium:
         found = {name: chromium.cut_off(f"{address}/{name}.html") for name in ("bad", "good", "scrolls")}
     assert found == {"bad": ["span wide"], "good": [], "scrolls": []}
+
+
+def test_weight_on_the_wire_counts_text_compressed(tmp_path):
+    write(tmp_path, {"a.html": "again " * 1_000, "b.woff2": "again " * 1_000})
+    assert guards_site.weight(tmp_path.iterdir()) == 12_000
+    assert 6_000 < guards_site.weight(tmp_path.iterdir(), wire=True) < 6_200

@@ -1,5 +1,7 @@
 """The built site: no page asks another host for anything, headings are in order, pictures have words."""
 
+from urllib.parse import urlsplit
+
 import pytest
 import yaml
 from book.pages import ROOT
@@ -10,6 +12,10 @@ SITE = ROOT / "_build/html"
 FILES = sorted(path for path in SITE.rglob("*") if path.suffix in (".html", ".css", ".js", ".mjs"))
 TOC = guards_links.toc_files(yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8")))
 BUILT = [f"{name}.html" for name in TOC if (SITE / f"{name}.html").exists()]
+SITE_LIMIT, PAGE_LIMIT = (
+    15e6,
+    1e6,
+)  # bytes: the whole site; a page with all that it asks for, but for fonts of mathematics
 
 pytestmark = pytest.mark.skipif(not (SITE / "index.html").exists(), reason="the site is not built: run `make book`")
 
@@ -46,6 +52,19 @@ def test_a_browser_asks_no_other_host(tmp_path):
     with browser.served(SITE) as address, browser.opened(tmp_path) as chromium:
         asked = {name: browser.outside(chromium.requests(f"{address}/{name}")) for name in pages if name[0] != "_"}
     assert {name: addresses for name, addresses in asked.items() if addresses} == {}
+
+
+def test_the_site_is_light():
+    assert guards_site.weight(path for path in SITE.rglob("*") if path.is_file()) < SITE_LIMIT
+
+
+@pytest.mark.skipif(browser.EXECUTABLE is None, reason="no Chromium on this machine")
+def test_every_page_is_light(tmp_path):
+    with browser.served(SITE) as address, browser.opened(tmp_path) as chromium:
+        asked = {name: {urlsplit(url).path for url in chromium.requests(f"{address}/{name}")} for name in BUILT}
+    own = {name: [path.strip("/") for path in paths if "/mathjax/output/" not in path] for name, paths in asked.items()}
+    weights = {name: guards_site.weight(map(SITE.joinpath, paths), wire=True) for name, paths in own.items()}
+    assert {name: weight for name, weight in weights.items() if weight > PAGE_LIMIT} == {}
 
 
 @pytest.mark.skipif(browser.EXECUTABLE is None, reason="no Chromium on this machine")

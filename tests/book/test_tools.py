@@ -1,10 +1,16 @@
 """The tools behind `make`: saved outputs that stay the same, benchmarks that fail, mathematics without a network."""
 
+import io
+
 import bench
 import execute
+import matplotlib.pyplot as plt
 import nbformat
+import numpy as np
 import pytest
+import slim_site
 from book.pages import ROOT
+from PIL import Image
 
 from book import browser
 
@@ -42,6 +48,25 @@ def test_a_benchmark_over_its_limit_fails(tmp_path, capsys, value, status):
     (tmp_path / "bench_planted.py").write_text(f"def measure():\n    return [('planted', {value}, 's', 2.0)]\n")
     assert bench.main(tmp_path) == status
     assert ("OVER" in capsys.readouterr().out) == bool(status)
+
+
+def test_figures_get_a_palette_that_nobody_sees(tmp_path):
+    figure, axes = plt.subplots(figsize=(4, 3), facecolor="white")
+    axes.pcolormesh(np.add.outer(np.arange(30), np.arange(30)), cmap="viridis")
+    figure.savefig(tmp_path / "a.png")
+    plt.close(figure)
+    data = (tmp_path / "a.png").read_bytes()
+    small = slim_site.small_png(data)
+    before, after = (np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), dtype=float) for png in (data, small))
+    assert len(small) < 0.5 * len(data)
+    assert np.quantile(np.abs(before - after), 0.999) < 25  # of 255
+    assert slim_site.small_png(small) == small
+
+
+def test_pictures_that_shine_through_are_left_alone(tmp_path):
+    Image.new("RGBA", (5, 5), (0, 0, 0, 100)).save(tmp_path / "a.png")
+    data = (tmp_path / "a.png").read_bytes()
+    assert slim_site.small_png(data) == data
 
 
 def test_the_site_carries_only_the_mathjax_that_it_uses():
