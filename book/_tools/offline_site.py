@@ -3,6 +3,7 @@
 - MathJax comes from the installed `sphinx-mathjax-offline`: the one script and the fonts that pages use, not its 24 MB.
 - The address of a CDN that Jupyter Book writes into each page for a feature that the book does not use is left out.
 - Long names in code may break after a dot, a slash, a colon or an underscore, so that tables of them fit.
+- A page with an explorable figure (`<div data-explorable="...">`) loads the scripts of that figure, and no other page.
 - Each page made from a notebook gets two buttons, download and Colab, that lead to its plain copy (see `export`).
 """
 
@@ -55,6 +56,15 @@ def break_long_names(app, pagename, templatename, context, doctree):
     context["body"] = re.sub(r'(<span class="pre">)([^<]+)', marked, context.get("body", ""))
 
 
+def add_explorables(app, pagename, templatename, context, doctree):
+    """Load the scripts of the explorable figures that a page holds."""
+    figures = sorted(set(re.findall(r'data-explorable="([\w-]+)"', context.get("body", ""))))
+    if figures:
+        app.add_css_file("explorables.css")
+        for name in ("explorable", "explorable-beliefs", *(f"explorable-{figure}" for figure in figures)):
+            app.add_js_file(f"{name}.js", loading_method="defer")
+
+
 def add_buttons(app, pagename, templatename, context, doctree):
     """Offer the plain notebook for download and in Colab."""
     source = Path(app.srcdir, f"{pagename}.ipynb")
@@ -78,6 +88,7 @@ def setup(app):
     app.config.mathjax_path = f"mathjax/{MATHJAX[0]}"
     app.connect("builder-inited", drop_thebe)
     app.connect("html-page-context", break_long_names)
+    app.connect("html-page-context", add_explorables)
     app.connect("html-page-context", add_buttons, priority=502)  # after the theme has made its list at 501
     app.connect("build-finished", copy_mathjax)
     app.connect("build-finished", copy_notebooks)
