@@ -142,7 +142,7 @@ def sparsest(
     scales: ArrayLike | None = None,
     bounds: tuple[ArrayLike, ArrayLike] = (0.0, 1.0),
 ) -> Recovery:
-    """Payoffs of smallest sum |u| that satisfy NIAS and NIAC with a given margin.
+    """Payoffs of the smallest sum of absolute values that satisfy NIAS and NIAC with a given margin.
 
     Parameters
     ----------
