@@ -15,7 +15,7 @@ NOTEBOOKS := $(filter-out book/coursework/instructor/%,$(filter %.ipynb,$(PAGES)
 BUILD := jupyter-book build --warningiserror --nitpick --keep-going .
 
 .DELETE_ON_ERROR:
-.PHONY: help book test lab notebooks results model bench lint clean coursework homework grade
+.PHONY: help book test lab notebooks results model bench times lint clean coursework homework grade
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -40,11 +40,15 @@ notebooks: $(INSTALLED)  ## execute every notebook in place, write plain copies 
 results: $(INSTALLED)  ## recompute the studies in book/_results that are out of date
 	python book/_tools/results.py
 
-model: $(INSTALLED)  ## train the language model that comes with the package: minutes on two cores
+model: $(INSTALLED)  ## train the two language models that come with the package: minutes on two cores
 	python -m llma_tutorial.reading.models.training
+	python -m llma_tutorial.reading.models.inattentive
 
 bench: $(INSTALLED)  ## measure run times against their limits
 	python book/_tools/bench.py
+
+times: $(INSTALLED)  ## measure how long each chapter takes, for the page of run times
+	python book/_tools/run_times.py
 
 coursework: $(INSTALLED)  ## pages and instructor editions of the problem sets, from their masters
 	python book/_tools/coursework_editions.py pages

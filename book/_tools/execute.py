@@ -18,14 +18,15 @@ TIMEOUT_S = 60
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 
-def execute(path: Path) -> float:
-    """Execute one notebook, save it, and return the seconds it took."""
+def execute(path: Path, save: bool = True) -> float:
+    """Execute one notebook, save it unless told not to, and return the seconds it took."""
     start = time.perf_counter()
     notebook = nbformat.read(path, 4)
     NotebookClient(
         notebook, timeout=TIMEOUT_S, kernel_name=KERNEL["name"], resources={"metadata": {"path": str(path.parent)}}
     ).execute()
-    nbformat.write(stable(notebook), path)
+    if save:
+        nbformat.write(stable(notebook), path)
     return time.perf_counter() - start
 
 
