@@ -10,7 +10,7 @@ log-probabilities, normalised over the options asked for. All questions about a 
 
 A classroom model is a *closed-world* reader: it knows the sentences of the three grammars and few others, and says yes
 or no with confidence where it should not. Measure its observation matrix in the world where you use it.
-Trained by `make model` (`training.py`). Chapter: `reading/llm-as-sensor`.
+Trained by `make model` (`training.py`, `inattentive.py`). Chapter: `reading/llm-as-sensor`.
 """
 
 from __future__ import annotations
@@ -178,8 +178,9 @@ def classroom(name: str = "reader") -> ClassroomModel:
 
     Parameters
     ----------
-    name : {"reader"}
-        ``"reader"`` answers questions about texts of the three worlds.
+    name : {"reader", "inattentive"}
+        ``"reader"`` answers questions about texts of the three worlds; ``"inattentive"`` reads reviews and buys or
+        leaves, with payoffs and prices of information that `inattentive.PROMPTS` state.
 
     Returns
     -------
@@ -192,7 +193,7 @@ def classroom(name: str = "reader") -> ClassroomModel:
 
     Notes
     -----
-    Chapter: `reading/llm-as-sensor`.
+    Chapters: `reading/llm-as-sensor`, `one-agent/inattentive-agent`.
 
     Examples
     --------
