@@ -163,7 +163,7 @@ def choose_questions(
 
     Parameters
     ----------
-    observation_matrix : array-like of shape (X, V ** k)
+    observation_matrix : array-like of shape (X, Y)
         Law of the answers to all k questions, over the symbols of a sensor: of `fit_counts`, say.
     utility : array-like of shape (X, A)
         Payoffs in utils.

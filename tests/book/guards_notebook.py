@@ -165,10 +165,10 @@ def unheld_outputs(page: Page) -> list[str]:
 
 
 def glued(page: Page) -> list[str]:
-    """`glue` and `eval` roles: they show raw in JupyterLab and in exported notebooks."""
+    """`glue` and `eval` roles: they show raw in JupyterLab and in exported notebooks. `eval-rst` is another thing."""
     found = [
         f"{place}: {match}"
         for place, cell in page.markdown
-        for match in re.findall(r"\{(?:glue|eval)[^}]*\}", cell.source)
+        for match in re.findall(r"\{(?:glue|eval)(?!-rst)[^}]*\}", cell.source)
     ]
     return found + [f"{place}: calls glue" for place, cell in page.code if re.search(r"\bglue\(", cell.source)]
