@@ -36,21 +36,22 @@ explorable.herd = (() => {
   return { run, intervals };
 })();
 
-explorable.figure("herd", (root) => {
-  const { svg, html, scale, line, marker, slider, choice, button } = explorable;
+explorable.figure("herd", "a line of agents", (root) => {
+  const { svg, html, write, scale, line, marker, slider, choice, button } = explorable;
   const state = { prior: 0.5, precision: 0.7, ties: "signal", good: "good", agents: [] };
   const random = explorable.generator(1992);
   const DOES = ["passes", "buys"];
   const DID = ["passed", "bought"];
-  const READ = ["unfavourable", "favourable"];
+  const READ = ["an unfavourable", "a favourable"];
+  const SIGNS = ["−", "+"];
   let width = 0;
 
   const drawing = svg(root, "svg", { role: "img" });
   explorable.legend(root, [
     [(sign) => svg(sign, "path", { class: "stairs", d: "M0 8h22" }), "public belief"],
-    [(sign) => marker(sign, 1, 11, 8, 6), "private belief of one who buys"],
-    [(sign) => marker(sign, 0, 11, 8, 6), "of one who passes"],
-    [(sign) => svg(sign, "text", { class: "sign lost", x: 6, y: 13 }, "+"), "a review that nobody can infer"],
+    [(sign) => marker(sign, 1, 11, 8, 6), "private belief, buys"],
+    [(sign) => marker(sign, 0, 11, 8, 6), "private belief, passes"],
+    [(sign) => svg(sign, "text", { class: "sign lost", x: 6, y: 13 }, "+"), "review that nobody can infer"],
   ]);
   const say = explorable.sentence(root);
   const controls = html(root, "div", { class: "controls" });
@@ -74,8 +75,10 @@ explorable.figure("herd", (root) => {
   button(buttons, "one with a − review", () => send(0));
   button(buttons, "Start again", again);
   const two = (value) => value.toFixed(2);
-  slider(controls, { label: "prior belief in good", min: 0.05, max: 0.95, step: 0.01, value: 0.5, shown: two, change: set("prior") });
-  slider(controls, { label: "precision of a review", min: 0.5, max: 0.95, step: 0.01, value: 0.7, shown: two, change: set("precision") });
+  const dial = (label, key, min) =>
+    slider(controls, { label, min, max: 0.95, step: 0.01, value: state[key], shown: two, change: set(key) });
+  dial("prior belief in good", "prior", 0.05);
+  dial("precision of a review", "precision", 0.5);
   const ties = { signal: "its review", first: "“pass”", random: "a coin" };
   choice(controls, { label: "if torn, follow", options: ties, value: "signal", change: set("ties") });
   const truths = { bad: "bad", good: "good" };
@@ -89,8 +92,7 @@ explorable.figure("herd", (root) => {
     if (!steps.length) return `${belief} ${ahead}`;
     const { signal, action } = steps.at(-1);
     const but = signal === action ? "and" : "but";
-    return `Agent ${steps.length - 1} read ${READ[signal] === "favourable" ? "a" : "an"} ${READ[signal]} review ${but} ` +
-      `${DID[action]}. ${belief} ${ahead}`;
+    return `Agent ${steps.length - 1} read ${READ[signal]} review ${but} ${DID[action]}. ${belief} ${ahead}`;
   }
 
   function draw(newWidth = width) {
@@ -116,29 +118,26 @@ explorable.figure("herd", (root) => {
       if (agent >= first) drawAgent(step, x(agent + 0.5), y, bottom, agent === steps.length - 1);
     });
     [0, 1].forEach((signal) => drawGhost(next, signal, x(steps.length + 0.5), y));
-    svg(drawing, "text", { class: "small strong", x: x(steps.length + 0.5), y: bottom + 18, "text-anchor": "middle" }, "next");
+    write(drawing, "next", x(steps.length + 0.5), bottom + 18, "middle", "small strong");
     say(words({ steps, next }));
   }
 
   function frame(x, y, left, right, columns, first) {
-    const names = ["herd: everybody passes", "herd: everybody buys"];
+    const names = ["herd: all pass", "herd: all buy"];
     explorable.herd.intervals(state.precision).forEach(([low, high], action) => {
-      svg(drawing, "rect", { class: `band-${action}`, x: left, y: y(high), width: right - left, height: y(low) - y(high) });
-      svg(drawing, "text", { x: left + 8, y: action ? y(1) + 18 : y(0) - 9 }, names[action]);
+      const box = { x: left, y: y(high), width: right - left, height: y(low) - y(high) };
+      svg(drawing, "rect", { class: `band-${action}`, ...box });
+      write(drawing, names[action], right - 8, action ? y(1) + 18 : y(0) - 9, "end", "");
       const edge = action ? low : high;
-      if (Math.abs(edge - 0.5) > 0.04) svg(drawing, "text", { class: "small", x: right + 6, y: y(edge) + 4 }, edge.toFixed(2));
+      if (Math.abs(edge - 0.5) > 0.04) write(drawing, two(edge), right + 6, y(edge) + 4, "start");
     });
     svg(drawing, "line", { class: "half", x1: left, x2: right, y1: y(0.5), y2: y(0.5) });
-    svg(drawing, "text", { class: "small", x: right + 6, y: y(0.5) + 4 }, "torn");
-    svg(drawing, "text", { class: "small strong", x: 0, y: 14 }, "belief in a good blender");
-    for (const tick of [0, 0.5, 1]) {
-      svg(drawing, "text", { class: "small", x: left - 8, y: y(tick) + 4, "text-anchor": "end" }, String(tick));
-    }
-    svg(drawing, "text", { class: "small", x: left - 8, y: y(0) + 18, "text-anchor": "end" }, "agent");
-    svg(drawing, "text", { class: "small", x: left - 8, y: y(0) + 36, "text-anchor": "end" }, "reads");
-    svg(drawing, "text", { class: "small", x: left - 8, y: y(0) + 54, "text-anchor": "end" }, "does");
+    write(drawing, "torn", right + 6, y(0.5) + 4, "start");
+    write(drawing, "belief in a good blender", 0, 14, "start", "small strong");
+    for (const tick of [0, 0.5, 1]) write(drawing, String(tick), left - 8, y(tick) + 4, "end");
+    ["agent", "reads", "does"].forEach((row, index) => write(drawing, row, left - 8, y(0) + 18 * (index + 1), "end"));
     for (let agent = first; agent < Math.min(first + columns, state.agents.length); agent += 1) {
-      svg(drawing, "text", { class: "small", x: x(agent + 0.5), y: y(0) + 18, "text-anchor": "middle" }, String(agent));
+      write(drawing, String(agent), x(agent + 0.5), y(0) + 18);
     }
   }
 
@@ -146,8 +145,7 @@ explorable.figure("herd", (root) => {
     const group = svg(drawing, "g", { class: isNew ? "new" : "" });
     svg(group, "line", { class: "whisker", x1: x, x2: x, y1: y(belief), y2: y(after[signal]) });
     marker(group, action, x, y(after[signal]), 6);
-    const sign = svg(group, "text", { class: "sign", x, y: bottom + 37, "text-anchor": "middle" }, signal ? "+" : "−");
-    if (cascade >= 0) sign.classList.add("lost");
+    write(group, SIGNS[signal], x, bottom + 37, "middle", cascade < 0 ? "sign" : "sign lost");
     marker(group, action, x, bottom + 50, 5);
   }
 
@@ -157,8 +155,7 @@ explorable.figure("herd", (root) => {
     svg(drawing, "line", { class: "whisker ghost", x1: place, x2: place, y1: y(belief), y2: y(after[signal]) });
     const torn = law[signal][action] < 1;
     marker(drawing, action, place, y(after[signal]), 5, { class: torn ? "torn" : `ghost action-${action}` });
-    const up = signal ? -9 : 17;
-    svg(drawing, "text", { class: "small", x: place, y: y(after[signal]) + up, "text-anchor": "middle" }, signal ? "+" : "−");
+    write(drawing, SIGNS[signal], place, y(after[signal]) + (signal ? -9 : 17));
   }
 
   return draw;

@@ -2,8 +2,8 @@
 
 "use strict";
 
-explorable.figure("simplex", (root) => {
-  const { svg, html, line, marker, choice, button, draggable } = explorable;
+explorable.figure("simplex", "the triangle of beliefs", (root) => {
+  const { svg, html, write, line, marker, choice, button, draggable } = explorable;
   const { update, actionLaw, cascade, region, column, indices } = explorable.beliefs;
   const NAMES = ["bad", "fair", "good"];
   const LEAST = 0.02; // no signal rules a state out
@@ -38,7 +38,7 @@ explorable.figure("simplex", (root) => {
     const bar = html(row, "div", { class: "bar" });
     const parts = NAMES.map((_, y) => html(bar, "div", { class: `share share-${y}` }));
     const handles = [0, 1].map((y) => {
-      const label = `if ${name}: probability of a review that says ${y ? "fair, rather than good" : "bad, rather than fair"}`;
+      const label = `if ${name}: probability of a review that says ${y ? "bad or fair" : "bad"}`;
       const knob = html(bar, "div", { class: "edge", role: "slider", tabindex: 0, "aria-label": label });
       const move = (to) => {
         const [low, high] = y ? [state.B[x][0] + LEAST, 1 - LEAST] : [LEAST, 1 - state.B[x][2] - LEAST];
@@ -71,11 +71,12 @@ explorable.figure("simplex", (root) => {
     state.payoff = value;
     draw();
   };
-  choice(controls, { label: "payoff:", options: payoffs, value: "exact", change });
+  choice(controls, { label: "payoff", options: payoffs, value: "exact", change, wide: true });
 
   /* The triangle: bad left, fair on top, good right, as in the package's plots. */
   let corners = [];
-  const place = (belief) => [0, 1].map((axis) => belief.reduce((total, share, x) => total + share * corners[x][axis], 0));
+  const mix = (weights, points) => [0, 1].map((axis) => weights.reduce((sum, w, i) => sum + w * points[i][axis], 0));
+  const place = (belief) => mix(belief, corners);
   function beliefAt(left, top) {
     const [[x0, y0], [x1, y1], [x2, y2]] = corners;
     const area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0);
@@ -139,9 +140,7 @@ explorable.figure("simplex", (root) => {
     }
     shapes.forEach((shape, action) => drawRegion(shape, action));
     svg(beneath, "path", { class: "triangle", d: closed([[1, 0, 0], [0, 1, 0], [0, 0, 1]]) });
-    corners.forEach(([x, y], state_) => {
-      svg(beneath, "text", { class: "name", x, y: state_ === 1 ? y - 10 : y + 20, "text-anchor": "middle" }, NAMES[state_]);
-    });
+    corners.forEach(([x, y], corner) => write(beneath, NAMES[corner], x, corner === 1 ? y - 10 : y + 20, "middle", ""));
     law.forEach((row, y) => drawNext(y, row.indexOf(1)));
     drawHandle(herd, law, shares);
     drawRows();
@@ -152,9 +151,10 @@ explorable.figure("simplex", (root) => {
     if (shape.length < 3) return;
     svg(beneath, "path", { class: `region band-${action} line-${action}`, d: closed(shape) });
     const points = shape.map(place);
-    const middle = [0, 1].map((axis) => points.reduce((total, point) => total + point[axis], 0) / points.length);
-    if (area(shape) < 2200) return;
-    svg(beneath, "text", { class: "small strong", x: middle[0], y: middle[1] + 4, "text-anchor": "middle" }, `herd: ${NAMES[action]}`);
+    const length = Math.max(...points.flatMap(([x, y]) => points.map(([toX, toY]) => Math.hypot(toX - x, toY - y))));
+    if (area(shape) < 34 * length) return; // too narrow for words
+    const [x, y] = mix(points.map(() => 1 / points.length), points);
+    write(beneath, `herd: ${NAMES[action]}`, x, y + 4, "middle", "small strong");
   }
 
   /* Where the belief goes after signal y, and what the agent says there. */
@@ -165,8 +165,9 @@ explorable.figure("simplex", (root) => {
     svg(beneath, "line", { class: "whisker", x1: fromX, y1: fromY, x2: x, y2: top });
     marker(beneath, action, x, top, 6);
     if (length < 48) return;
-    const middle = { x: (fromX + x) / 2, y: (fromY + top) / 2 + 4, "text-anchor": "middle" };
-    svg(beneath, "text", { class: "small halo", ...middle }, `“${NAMES[y]}”`);
+    const along = [0.4, 0.62, 0.5][y]; // so that two names on one side do not cover each other
+    const [nameX, nameY] = [fromX + along * (x - fromX), fromY + along * (top - fromY) + 4];
+    write(beneath, `“${NAMES[y]}”`, nameX, nameY, "middle", "small halo");
   }
 
   function drawHandle(herd, law, shares) {

@@ -135,14 +135,14 @@ explorable.stopping = (() => {
   return { value, thresholds, ties, path, stretches, cheapest, stopCost };
 })();
 
-explorable.figure("stopping", (root) => {
-  const { svg, html, scale, line, marker, slider, button } = explorable;
+explorable.figure("stopping", "when to stop reading", (root) => {
+  const { svg, html, write, scale, line, marker, slider, button } = explorable;
   const { value, thresholds, ties, path, stretches, cheapest, stopCost } = explorable.stopping;
   const ACTIONS = ["leave it", "buy it", "ask a friend"];
-  const START = 0.5;
+  const STOPS = ["leave now", "buy now", "ask now"];
   const MOST = 60; // reviews; nobody is followed for longer
   const STEP = 160; // milliseconds per review while the paths grow
-  const state = { price: 1, bad: 20, good: 20, friend: 15, precision: 0.7, seed: 1928 };
+  const state = { price: 1, bad: 20, good: 20, friend: 15, precision: 0.7, start: 0.5, seed: 1928 };
   let [width, longest, animation] = [0, 0, 0];
 
   const drawing = svg(root, "svg", { role: "img" });
@@ -152,6 +152,7 @@ explorable.figure("stopping", (root) => {
   ]);
   const say = explorable.sentence(root);
   const controls = html(root, "div", { class: "controls" });
+  const two = (value) => value.toFixed(2);
   const minutes = (value) => `${value.toFixed(value % 1 ? 1 : 0)} min`;
   let solved = solve();
   const dial = (label, key, min, max, step, shown = minutes) => {
@@ -163,10 +164,11 @@ explorable.figure("stopping", (root) => {
     slider(controls, { label, min, max, step, value: state[key], shown, change });
   };
   dial("price of a review", "price", 0.2, 5, 0.1);
-  dial("precision of a review", "precision", 0.55, 0.9, 0.01, (value) => value.toFixed(2));
+  dial("precision of a review", "precision", 0.55, 0.9, 0.01, two);
   dial("cost of a bad buy", "bad", 5, 40, 1);
   dial("cost of a missed one", "good", 5, 40, 1);
   dial("cost of asking a friend", "friend", 1, 20, 0.5);
+  dial("first belief", "start", 0.05, 0.95, 0.01, two);
   const buttons = html(controls, "div", { class: "buttons" });
   button(buttons, "Twelve other shoppers", () => play(), { class: "main" });
 
@@ -184,7 +186,7 @@ explorable.figure("stopping", (root) => {
     const random = explorable.generator(state.seed);
     return explorable.beliefs.indices(12).map((index) => {
       const uniforms = Array.from({ length: MOST }, random);
-      return { truth: index % 2, ...path(problem, limits, START, index % 2, uniforms) };
+      return { truth: index % 2, ...path(problem, limits, state.start, index % 2, uniforms) };
     });
   }
 
@@ -213,9 +215,11 @@ explorable.figure("stopping", (root) => {
       const costs = ACTIONS.map((_, action) => stopCost(problem, beliefs.at(-1), action));
       return costs.indexOf(Math.min(...costs)) === 1 - truth;
     });
-    const cost = `From one half, the best plan costs ${value(problem, START).toFixed(3)} minutes on average.`;
-    const these = `These twelve shoppers read ${reviews.toFixed(1)} reviews each, and ${wrong.length} of them decide wrongly.`;
-    return [`${cost} ${these}`, `By belief: ${does.join(", ")}.`];
+    const cost = value(problem, state.start).toFixed(3);
+    const plan = `From the first belief ${two(state.start)}, the best plan costs ${cost} minutes on average.`;
+    const decide = wrong.length === 1 ? "decides" : "decide";
+    const these = `These twelve shoppers read ${reviews.toFixed(1)} reviews each, and ${wrong.length} ${decide} wrongly.`;
+    return [`${plan} ${these}`, `By belief: ${does.join(", ")}.`];
   }
 
   function draw(newWidth = width, shown = Infinity) {
@@ -229,7 +233,8 @@ explorable.figure("stopping", (root) => {
     const told = words(solved, runs);
     drawing.replaceChildren();
     drawing.setAttribute("viewBox", `0 0 ${width} ${paths.low + 4}`);
-    drawing.setAttribute("aria-label", `Optimal cost over the belief, and shoppers who read until they stop. ${told.join(" ")}`);
+    const shows = "Optimal cost over the belief, and shoppers who read until they stop.";
+    drawing.setAttribute("aria-label", `${shows} ${told.join(" ")}`);
     drawStretches(solved, x, costs, paths);
     drawCosts(solved, x, costs);
     drawThresholds(solved, x, costs, paths);
@@ -244,69 +249,63 @@ explorable.figure("stopping", (root) => {
         svg(drawing, "rect", { class: `band-${action}`, x: from, y: top, width: to - from, height: end - top });
       }
       const name = action < 0 ? "read on" : ACTIONS[action];
-      if (to - from > 6.5 * name.length) {
-        svg(drawing, "text", { x: (from + to) / 2, y: costs.high - 8, "text-anchor": "middle" }, name);
-      }
+      if (to - from > 6.5 * name.length) write(drawing, name, (from + to) / 2, costs.high - 8, "middle", "");
     }
   }
 
   function drawCosts({ problem, curve }, x, { high, low }) {
-    const kink = Math.max(...curve.map(([p]) => cheapest(problem, p)));
+    const kink = Math.max(...curve.map(([p]) => cheapest(problem, p))); // what stopping costs at worst
     const limit = [4, 6, 8, 12, 16, 20, 24].find((value) => value >= 1.1 * kink);
     const y = scale(0, limit, low, high);
-    svg(drawing, "text", { class: "small strong", x: 0, y: 14 }, "expected cost in minutes");
-    for (const tick of [0, limit / 2, limit]) {
-      svg(drawing, "text", { class: "small", x: x(0) - 8, y: y(tick) + 4, "text-anchor": "end" }, String(tick));
-    }
-    for (const action of [0, 1, 2]) drawStopCost(problem, action, limit, x, y);
+    write(drawing, "expected cost in minutes", 0, 14, "start", "small strong");
+    for (const tick of [0, limit / 2, limit]) write(drawing, String(tick), x(0) - 8, y(tick) + 4, "end");
+    for (const action of [0, 1, 2]) drawStopCost(problem, action, kink, limit, x, y);
     svg(drawing, "path", { class: "value", d: line(curve.map(([p, cost]) => [x(p), y(cost)])) });
-    const label = { class: "strong halo", x: x(START), y: y(value(problem, START)) + 20, "text-anchor": "middle" };
-    svg(drawing, "text", label, "optimal cost");
+    write(drawing, "optimal cost", x(0.5), y(value(problem, 0.5)) + 20, "middle", "halo");
+    svg(drawing, "circle", { class: "knob", cx: x(state.start), cy: y(value(problem, state.start)), r: 5 });
   }
 
-  /* The straight line of what stopping with one action costs, as far as the panel goes, with its name at the end. */
-  function drawStopCost(problem, action, limit, x, y) {
+  /* The straight line of what stopping with one action costs, as far as the panel goes, with its name beside it. */
+  function drawStopCost(problem, action, kink, limit, x, y) {
     const [zero, one] = [0, 1].map((p) => stopCost(problem, p, action));
-    const leaves = (limit - zero) / (one - zero); // where the line leaves the panel, if it does
-    const ends = [zero <= limit ? 0 : leaves, one <= limit ? 1 : leaves];
-    if (Math.min(zero, one) >= limit) return;
-    svg(drawing, "path", { class: `cost line-${action}`, d: line(ends.map((p) => [x(p), y(zero + p * (one - zero))])) });
-    const [label, place, anchor] = [
-      ["leave now", x(ends[1]) + 6, "start"],
-      ["buy now", x(ends[0]) - 6, "end"],
-      ["ask now", x(1) - 6, "end"],
-    ][action];
-    const height = action === 2 ? y(zero) - 6 : y(limit) + 13;
-    svg(drawing, "text", { class: "small halo", x: place, y: height, "text-anchor": anchor }, label);
+    if (Math.min(zero, one) > kink) return; // never the cheapest
+    const where = (cost) => (cost - zero) / (one - zero);
+    const ends = [zero <= limit ? 0 : where(limit), one <= limit ? 1 : where(limit)];
+    const points = ends.map((p) => [x(p), y(zero + p * (one - zero))]);
+    svg(drawing, "path", { class: `cost line-${action}`, d: line(points) });
+    const spot = action === 2 ? x(1) : x(where(0.8 * kink)); // outside the crossing of the two lines there is room
+    const room = action === 1 ? x(1) - spot : spot - x(0);
+    const height = action === 2 ? y(zero) - 6 : y(0.8 * kink) - 4;
+    const side = action === 1 ? 8 : -8;
+    if (room > 72) write(drawing, STOPS[action], spot + side, height, side < 0 ? "end" : "start", "small halo");
   }
 
   function drawThresholds({ limits }, x, costs, paths) {
-    const write = (at, up, words, kind = "small") =>
-      svg(drawing, "text", { class: kind, x: at, y: costs.low + up, "text-anchor": "middle" }, words);
     for (const threshold of limits) {
       const at = x(threshold);
       svg(drawing, "line", { class: "threshold", x1: at, x2: at, y1: costs.high, y2: costs.low });
       svg(drawing, "line", { class: "threshold", x1: at, x2: at, y1: paths.high, y2: paths.low });
-      write(at, 16, threshold.toFixed(3), "small strong");
+      write(drawing, threshold.toFixed(3), at, costs.low + 16, "middle", "small strong");
     }
-    write(x(0), 16, "0");
-    write(x(1), 16, "1");
-    write(x(START), 38, "belief in a good kettle", "small strong");
-    svg(drawing, "text", { class: "small strong", x: 0, y: costs.low + 38 }, "reviews");
+    for (const end of [0, 1]) write(drawing, String(end), x(end), costs.low + 16);
+    write(drawing, "belief in a good kettle", x(0.5), costs.low + 38, "middle", "small strong");
+    write(drawing, "reviews", 0, costs.low + 38, "start", "small strong");
   }
 
   function drawPaths(runs, x, { high, low }, shown) {
     const last = Math.max(4, longest);
     const y = scale(0, last, high + 10, low - 10);
-    for (const tick of [0, Math.ceil(last / 2), last]) {
-      svg(drawing, "text", { class: "small", x: x(0) - 8, y: y(tick) + 4, "text-anchor": "end" }, String(tick));
-    }
-    const taken = {}; // shoppers who stop at the same place stand side by side
+    for (const tick of [0, Math.ceil(last / 2), last]) write(drawing, String(tick), x(0) - 8, y(tick) + 4, "end");
+    const spots = runs.map(({ beliefs }) => `${beliefs.length} ${beliefs.at(-1).toFixed(6)}`);
     runs.forEach(({ truth, beliefs, stopped }, index) => {
       const points = beliefs.map((p, k) => [x(p) + index - 5.5, y(k)]); // equal paths show as bundles
-      const spot = `${beliefs.length} ${beliefs.at(-1).toFixed(6)}`;
-      taken[spot] = (taken[spot] ?? -1) + 1;
-      if (stopped) points.at(-1)[0] = x(beliefs.at(-1)) + (beliefs.at(-1) < 0.5 ? -11 : 11) * taken[spot];
+      const end = x(beliefs.at(-1));
+      if (stopped) {
+        const together = spots.filter((spot) => spot === spots[index]).length; // they stand side by side
+        const before = spots.slice(0, index).filter((spot) => spot === spots[index]).length;
+        const [side, room] = beliefs.at(-1) < 0.5 ? [-1, end - x(0)] : [1, x(1) - end];
+        points.at(-1)[0] = end + side * before * Math.min(11, room / together);
+      }
       const seen = points.slice(0, Math.floor(shown) + 1);
       svg(drawing, "path", { class: `path line-${truth}`, d: line(seen) });
       if (stopped && shown >= beliefs.length - 1) marker(drawing, truth, ...points.at(-1), 5.5);

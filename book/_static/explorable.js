@@ -1,8 +1,8 @@
 /* Explorables: live figures in the page, without kernel, server, network or library.
 
    A page holds `<div class="explorable" data-explorable="herd">words for readers without scripts</div>`. The script of
-   that figure calls `explorable.figure("herd", build)`; `build` replaces the words by controls and a drawing, and
-   returns a function that draws everything for a given width in pixels. This file has what the figures share. */
+   that figure calls `explorable.figure("herd", title, build)`; `build` puts controls and a drawing in place of the
+   words, and returns a function that draws everything for a given width in pixels. This file has what figures share. */
 
 "use strict";
 
@@ -16,15 +16,20 @@ window.explorable = (() => {
     return element;
   }
 
-  const svg = (parent, name, attributes = {}, text) => add(parent, "http://www.w3.org/2000/svg", name, attributes, text);
+  const svg = (parent, name, attributes = {}, text) =>
+    add(parent, "http://www.w3.org/2000/svg", name, attributes, text);
   const html = (parent, name, attributes = {}, text) =>
     add(parent, "http://www.w3.org/1999/xhtml", name, attributes, text);
+
+  /* Words in a drawing; `anchor` is the part of them that stands at (x, y). */
+  const write = (parent, words, x, y, anchor = "middle", kind = "small") =>
+    svg(parent, "text", { class: kind, x, y, "text-anchor": anchor }, words);
 
   /* A linear map from [a, b] to [c, d]. */
   const scale = (a, b, c, d) => (value) => c + ((value - a) / (b - a)) * (d - c);
 
   /* SVG path through points. */
-  const line = (points) => points.map(([x, y], index) => `${index ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
+  const line = (points) => `M${points.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L")}`;
 
   /* The marker of an action, as in the package's plots: circle, square, triangle. */
   function marker(parent, action, x, y, r, attributes = {}) {
@@ -53,8 +58,8 @@ window.explorable = (() => {
   }
 
   /* One choice out of a few, as radio buttons. */
-  function choice(parent, { label, options, value, change }) {
-    const group = html(parent, "fieldset", { class: "choice" });
+  function choice(parent, { label, options, value, change, wide = false }) {
+    const group = html(parent, "fieldset", { class: wide ? "choice wide" : "choice" });
     html(group, "legend", {}, label);
     const name = newName();
     for (const [key, words] of Object.entries(options)) {
@@ -121,19 +126,27 @@ window.explorable = (() => {
     };
   }
 
-  /* Build the figure in every place that asks for it, and draw it again whenever its width changes. */
-  function figure(name, build) {
+  /* Build the figure in every place that asks for it, and draw it whenever its width has changed. */
+  function figure(name, title, build) {
     const start = () => {
       for (const place of document.querySelectorAll(`[data-explorable="${name}"]`)) {
         place.replaceChildren();
         place.classList.add("live");
+        place.setAttribute("role", "group");
+        place.setAttribute("aria-label", `Live figure: ${title}`);
         const draw = build(place);
-        new ResizeObserver(([entry]) => draw(entry.contentRect.width)).observe(place);
+        let drawn = 0;
+        const fit = (width) => {
+          if (width > 0 && width !== drawn) draw((drawn = width)); // no width: hidden, nothing to draw
+        };
+        new ResizeObserver(([entry]) => requestAnimationFrame(() => fit(entry.contentRect.width))).observe(place);
       }
     };
     if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
     else start();
   }
 
-  return { svg, html, scale, line, marker, slider, choice, button, draggable, generator, legend, sentence, figure };
+  return {
+    svg, html, write, scale, line, marker, slider, choice, button, draggable, generator, legend, sentence, figure,
+  };
 })();
