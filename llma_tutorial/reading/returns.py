@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from llma_tutorial.reading.corpora import Corpus
 
+__all__ = ["AttributeEffects", "attenuation", "attribute_effects", "holm", "returns_after"]
+
 # First and last price of a window: which trading day, counted from the last one up to the date, and which price.
 WINDOWS = {
     "same day": ((-1, "adj_close"), (0, "adj_close")),
@@ -212,6 +214,10 @@ def attenuation(labels: ArrayLike, readings: ArrayLike) -> np.ndarray:
     ValueError
         If shapes differ, or readings depend on each other.
 
+    Notes
+    -----
+    Chapter: `one-agent/financial-news`.
+
     Examples
     --------
     >>> attenuation([[1], [1], [1], [0], [0], [0]], [[1], [1], [0], [0], [0], [0]]).round(3).tolist()
@@ -224,6 +230,20 @@ def attenuation(labels: ArrayLike, readings: ArrayLike) -> np.ndarray:
 
 def holm(p_values: ArrayLike) -> np.ndarray:
     """Holm's adjusted p-values: reject those up to alpha, and the chance of any false one is at most alpha.
+
+    Parameters
+    ----------
+    p_values : array-like of shape (m,)
+        One for each hypothesis, however they depend on each other.
+
+    Returns
+    -------
+    numpy.ndarray of shape (m,)
+        In the order of `p_values`; for Benjamini & Hochberg's see `scipy.stats.false_discovery_control`.
+
+    Notes
+    -----
+    Chapter: `one-agent/financial-news`.
 
     Examples
     --------
