@@ -3,8 +3,9 @@
 Two facts decide what may be done with it. Most dates of the news are midnight, which means a day without a clock; and
 the clock times that there are proved 8 hours early wherever they could be compared with their source. So nobody can
 say whether a headline came before or after the close of its day, and a join on the calendar day looks ahead.
-The state used here starts after the day of the news: 1 where the adjusted close rises from the last trading day up to
-the date to the next one, 0 where it does not.
+The state used here starts at the close of the day of the news: 1 where the adjusted close rises from the last trading
+day up to the date to the next one, 0 where it does not. News of the evening lies inside it; `reading.returns` has a
+window that begins after it.
 Source: Dong, Fan and Peng (2024).
 """
 
