@@ -218,7 +218,8 @@ explorable.figure("stopping", "when to stop reading", (root) => {
     const cost = value(problem, state.start).toFixed(3);
     const plan = `From the first belief ${two(state.start)}, the best plan costs ${cost} minutes on average.`;
     const decide = wrong.length === 1 ? "decides" : "decide";
-    const these = `These twelve shoppers read ${reviews.toFixed(1)} reviews each, and ${wrong.length} ${decide} wrongly.`;
+    const read = reviews.toFixed(1);
+    const these = `These twelve shoppers read ${read} reviews each, and ${wrong.length} ${decide} wrongly.`;
     return [`${plan} ${these}`, `By belief: ${does.join(", ")}.`];
   }
 

@@ -106,11 +106,12 @@ def sensor(q):
 
 
 @pytest.mark.parametrize("rule", ["signal", "first", "random"])
-@pytest.mark.parametrize(("prior", "q"), [(0.5, 0.7), (0.5, 0.9), (0.36, 0.6), (0.7, 0.7)])
+@pytest.mark.parametrize(("prior", "q"), [(0.5, 0.7), (0.5, 0.9), (0.36, 0.6), (0.1, 0.75), (0.2, 0.8)])
 def test_agents_of_the_herd_act_as_in_the_package(figures, rule, prior, q):
     society = SocialLearning(sensor(q), np.eye(2), [1 - prior, prior], tie_break=rule)
     runs = simulate(society, 12, 60, rng=np.random.default_rng(3))
-    # a coin of 1/4 takes the first of two tied actions, one of 3/4 the second: what the package drew, read off its runs
+    # the last two societies have ties that rounding hides; a coin of 1/4 takes the first of two tied actions, one of
+    # 3/4 the second: what the package drew, read off its runs
     agents = [
         [{"signal": y, "coin": 0.25 + 0.5 * a} for y, a in zip(*line, strict=True)]
         for line in zip(runs.observations.tolist(), runs.actions.tolist(), strict=True)
