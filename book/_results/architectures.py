@@ -23,14 +23,13 @@ PRIOR = np.array([0.5, 0.5])
 
 
 def cells() -> list[dict]:
-    """Tiny readers, trained again in seconds; the comparison; twice the rate for all, twice the texts for one."""
+    """Tiny readers, trained again in seconds; the comparison; two of the readers at twice the rate of learning."""
     tiny = {"texts": 640, "tested": 100, "learning_rate": SMALL.learning_rate, "seed": 0}
     usual = tiny | {"texts": SMALL.texts, "tested": 1_200}
     found = [tiny | {"architecture": name} for name in ARCHITECTURES]
-    found += [usual | {"architecture": name, "seed": seed} for seed in range(4) for name in ARCHITECTURES]
+    found += [usual | {"architecture": name, "seed": seed} for seed in range(3) for name in ARCHITECTURES]
     faster = usual | {"learning_rate": 2 * SMALL.learning_rate}
-    found += [faster | {"architecture": name} for name in ARCHITECTURES]
-    return [*found, usual | {"architecture": "gru", "texts": 2 * SMALL.texts}]
+    return found + [faster | {"architecture": name} for name in ARCHITECTURES[1:]]
 
 
 def compute(architecture: str, texts: int, tested: int, learning_rate: float, seed: int) -> dict:
@@ -116,8 +115,8 @@ def judged(answers: dict, states: np.ndarray, rng: np.random.Generator) -> dict:
 
 def p_value(actions, states, utility, chosen, n_draws, rng) -> float:
     """Of the test whose units are texts: each was read in every environment."""
-    m, place = np.indices((len(actions), len(chosen)))
-    text = chosen[place].ravel()
-    m = m.ravel()
-    table = pd.DataFrame({"environment": m, "state": states[text], "text": text, "action": actions[m, text]})
+    m, place = (each.ravel() for each in np.indices((len(actions), len(chosen))))
+    text = chosen[place]
+    taken = pd.Categorical(actions[m, text], categories=range(utility.shape[2]))  # one that is never taken counts too
+    table = pd.DataFrame({"environment": m, "state": states[text], "text": text, "action": taken})
     return round(finite_sample_test(table, utility, prior=PRIOR, n_draws=n_draws, rng=rng).p_value, 4)

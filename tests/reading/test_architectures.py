@@ -213,3 +213,20 @@ def test_the_tiny_readers_can_be_trained_again(cells, name):
     assert found["answer_losses"] == pytest.approx(cell["result"]["answer_losses"], abs=0.02)
     other = next(c for c in cells if c["arguments"] == {**cell["arguments"], "architecture": "gru"})
     assert np.abs(np.subtract(other["result"]["answer_losses"], cell["result"]["answer_losses"])).max() > 0.1
+
+
+def test_what_the_chapter_says(cells):
+    """Order of the transformers at home, recurrent trainings that differ, verdicts that are the same for all."""
+    usual = [c for c in cells if c["arguments"]["texts"] == SMALL.texts and c["arguments"]["learning_rate"] == 2e-3]
+    of = {name: [c["result"] for c in usual if c["arguments"]["architecture"] == name] for name in ARCHITECTURES}
+    assert [len(found) for found in of.values()] == [3, 3, 3]
+    last = {name: [run["answer_losses"][-1] for run in found] for name, found in of.items()}
+    assert max(last["llama"]) < min(last["gpt2"])
+    assert np.ptp(last["gru"]) > 5 * max(np.ptp(last["llama"]), np.ptp(last["gpt2"]))
+    fail = {"obeys", "abroad, eyes measured at home", "careless"}
+    others = []
+    for run in (run for found in of.values() for run in found):
+        assert len(run["answers"]["home"]) == len(run["answers"]["lost 60"]) == 1_200
+        assert all(run["judged"][agent]["p_value"] <= 0.05 for agent in fail)
+        others += [seen["p_value"] <= 0.05 for agent, seen in run["judged"].items() if agent not in fail]
+    assert sum(others) <= 2  # of 27: matrices are measured, not known
