@@ -30,8 +30,10 @@ test: lint $(INSTALLED)  ## everything that must hold
 	$(MAKE) --no-print-directory book
 	pytest -n 2 -p no:cacheprovider tests/book
 
-lab: $(INSTALLED)  ## open the book in JupyterLab
-	jupyter lab book
+lab homework: export JUPYTER_CONFIG_PATH := $(CURDIR)/book/_lab
+
+lab: $(INSTALLED)  ## open the book in JupyterLab, at its front page
+	jupyter lab book --LabApp.default_url=/lab/tree/intro.md
 
 notebooks: $(INSTALLED)  ## execute every notebook in place, write plain copies to _build/notebooks
 	python book/_tools/execute.py
