@@ -15,7 +15,7 @@ NOTEBOOKS := $(filter-out book/coursework/instructor/%,$(filter %.ipynb,$(PAGES)
 BUILD := jupyter-book build --warningiserror --nitpick --keep-going .
 
 .DELETE_ON_ERROR:
-.PHONY: help book test lab notebooks results model bench times lint clean coursework homework grade
+.PHONY: help book test lab notebooks results model bench times lint clean coursework homework grade screenshots
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -62,6 +62,9 @@ homework: $(INSTALLED)  ## lay out the problem sets in homework/ and open them i
 
 grade: $(INSTALLED)  ## grade a folder: make grade SUBMISSIONS=folder [MARKS=folder]
 	python book/_tools/coursework_grade.py "$(SUBMISSIONS)" "$(MARKS)"
+
+screenshots: book  ## contact sheets of every page, three widths, light and dark: make screenshots [WORDS="cascades intro"]
+	python book/_tools/screenshots.py $(WORDS)
 
 lint: $(INSTALLED)  ## style and dead code
 	ruff check llma_tutorial tests book/_tools book/_results
