@@ -15,7 +15,7 @@ NOTEBOOKS := $(filter-out book/coursework/instructor/%,$(filter %.ipynb,$(PAGES)
 BUILD := jupyter-book build --warningiserror --nitpick --keep-going .
 
 .DELETE_ON_ERROR:
-.PHONY: help book test lab notebooks results model bench times lint clean coursework homework grade screenshots
+.PHONY: help book test lab notebooks results model bench times lint clean coursework homework grade screenshots release
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -65,6 +65,9 @@ grade: $(INSTALLED)  ## grade a folder: make grade SUBMISSIONS=folder [MARKS=fol
 
 screenshots: book  ## contact sheets of every page, three widths, light and dark: make screenshots [WORDS="cascades intro"]
 	python book/_tools/screenshots.py $(WORDS)
+
+release: _build/site.stamp  ## wheel, source, site and notebooks as archives, checksums: make release [TAG=v0.1.0]
+	python book/_tools/release.py $(TAG)
 
 lint: $(INSTALLED)  ## style and dead code
 	ruff check llma_tutorial tests book/_tools book/_results
