@@ -1,13 +1,18 @@
-"""A release holds what it should, nothing else, and its checksums say so."""
+"""A release holds what it should, nothing else, and its checksums say so; links to Colab lead to what is published."""
 
 import hashlib
+import re
 import shutil
 import zipfile
 
+import export
 import nbformat
 import pytest
 import release
+import yaml
 from book.pages import ROOT
+
+from book import guards_links
 
 NUMBER = release.version()
 WHEEL, SOURCE, SITE, NOTEBOOKS = release.names(NUMBER)
@@ -125,3 +130,55 @@ def test_a_tag_of_another_version_is_refused(capsys):
 def test_no_release_without_a_site(tmp_path):
     with pytest.raises(FileNotFoundError, match="run `make book`"):
         release.build(tmp_path, tmp_path / "release")
+
+
+# --- Colab ----------------------------------------------------------------------------------------------------------
+
+BUILT = ROOT / "_build/html"
+OPEN = re.compile(r"https://colab\.research\.google\.com/github/([^\"/]+/[^\"/]+)/blob/([^\"/]+)/([^\"]+)")
+
+
+def colab_faults(page, name, site):
+    """What is wrong with the way from the page of a notebook to Colab: repository, branch, file."""
+    links = OPEN.findall(page)
+    repository = export.repository().removeprefix("https://github.com/")
+    expected = (repository, "gh-pages", f"notebooks/{name}.ipynb")
+    found = [f"{name}: leads to {'/'.join(link)}" for link in links if link != expected]
+    if not links:
+        found.append(f"{name}: has no link to Colab")
+    elif not (site / expected[2]).is_file():
+        found.append(f"{name}: {expected[2]} is not part of the site")
+    elif nbformat.read(site / expected[2], 4).cells[0].id != "install":
+        found.append(f"{name}: its plain copy does not install the package first")
+    return found
+
+
+@pytest.mark.skipif(not (BUILT / "index.html").exists(), reason="the site is not built: run `make book`")
+def test_links_to_colab_lead_to_exported_notebooks():
+    toc = guards_links.toc_files(yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8")))
+    names = [name for name in toc if (ROOT / f"{name}.ipynb").exists() and (BUILT / f"{name}.html").exists()]
+    assert len(names) > 15
+    pages = {name.removeprefix("book/"): (BUILT / f"{name}.html").read_text(encoding="utf-8") for name in names}
+    assert [fault for name, page in pages.items() for fault in colab_faults(page, name, BUILT)] == []
+
+
+def test_the_branch_that_colab_reads_is_the_site():
+    steps = yaml.safe_load((ROOT / ".github/workflows/pages.yml").read_text())["jobs"]["deploy"]["steps"]
+    publish = steps[-1]["run"]
+    assert "cd _build/html\n" in publish
+    assert "git init -q -b gh-pages\n" in publish
+
+
+def test_wrong_links_to_colab_are_seen(tmp_path):
+    plain = nbformat.v4.new_notebook(cells=[export.install_cell()])
+    (tmp_path / "notebooks/part").mkdir(parents=True)
+    nbformat.write(plain, tmp_path / "notebooks/part/page.ipynb")
+    place = f"{export.repository().removeprefix('https://github.com/')}/blob/gh-pages/notebooks"
+    good = f'<a href="https://colab.research.google.com/github/{place}/part/page.ipynb">'
+    assert colab_faults(good, "part/page", tmp_path) == []
+    assert "has no link" in colab_faults("", "part/page", tmp_path)[0]
+    assert "leads to" in colab_faults(good.replace("gh-pages", "main"), "part/page", tmp_path)[0]
+    assert "is not part" in colab_faults(good.replace("page", "other"), "part/other", tmp_path)[-1]
+    plain.cells[0].id = "other"
+    nbformat.write(plain, tmp_path / "notebooks/part/page.ipynb")
+    assert "does not install" in colab_faults(good, "part/page", tmp_path)[0]
