@@ -225,7 +225,7 @@ def _directive(directive, path, labels):
 
 
 def _details(summary, body):
-    return f"\n<details><summary><b>{summary}</b></summary>\n\n{body.strip()}\n\n</details>\n"
+    return f"\n<details><summary><b>{summary}</b> (click to open)</summary>\n\n{body.strip()}\n\n</details>\n"
 
 
 def _inline(text, path, labels):
