@@ -1,8 +1,7 @@
 """Control: the certified solver on the reference instances, three states, and a sweep of thresholds."""
 
-import time
-
 import numpy as np
+from timing import shortest
 
 from llma_tutorial.control import _bracket
 from llma_tutorial.control._tree import BeliefTree
@@ -27,16 +26,6 @@ THREE = {
 }  # fmt: skip
 
 
-def best(function, repeats: int = 5) -> float:
-    """Shortest of several runs, in seconds."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
 def lower_side(problem: StoppingProblem, points: int = 1000):
     """The lower side alone, on a grid of 1,025 beliefs."""
     tree = BeliefTree(2)
@@ -50,18 +39,18 @@ def measure() -> list[tuple[str, float, str, float]]:
     """Rows (what, value, unit, limit)."""
     rows = []
     for name, problem, limit in (("W", W, 500), ("Q", Q, 2_000), ("H", H, 2_000)):
-        rows.append((f"{name}: lower side, 1,025 beliefs", best(lambda p=problem: lower_side(p)) * 1e3, "ms", 100))
-        rows.append((f"{name}: bracket of width 1e-4", best(lambda p=problem: solve(p)) * 1e3, "ms", limit))
+        rows.append((f"{name}: lower side, 1,025 beliefs", shortest(lambda p=problem: lower_side(p)) * 1e3, "ms", 100))
+        rows.append((f"{name}: bracket of width 1e-4", shortest(lambda p=problem: solve(p)) * 1e3, "ms", limit))
     for name, problem in THREE.items():
         scale = float(solve(problem, tolerance=0.1).value(np.full(3, 1 / 3))[1])
-        taken = best(lambda p=problem, t=1e-3 * scale: solve(p, tolerance=t), 3)
+        taken = shortest(lambda p=problem, t=1e-3 * scale: solve(p, tolerance=t), 3)
         rows.append((f"{name}: bracket of 1e-3 of the value", taken * 1e3, "ms", 5_000))
     thresholds = np.linspace(0, 1, 100)[:, None]
-    uniforms = best(lambda: np.random.default_rng(0).random(100 * 1_000 * 100))
+    uniforms = shortest(lambda: np.random.default_rng(0).random(100 * 1_000 * 100))
     rows.append(("10 million uniforms", uniforms * 1e3, "ms", np.inf))
-    exact = best(lambda: evaluate(H, lambda b: b[:, 1] < thresholds, [0.4, 0.6], horizon=100))
+    exact = shortest(lambda: evaluate(H, lambda b: b[:, 1] < thresholds, [0.4, 0.6], horizon=100))
     rows.append(("100 thresholds x 100 steps, exact", exact / uniforms, "x uniforms", 6))
-    drawn = best(
+    drawn = shortest(
         lambda: simulate(
             H, lambda b: b[:, 1] < thresholds, 1_000, [0.4, 0.6], horizon=100, rng=np.random.default_rng(0)
         )

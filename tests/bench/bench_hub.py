@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from reading.models import tiny
+from timing import shortest
 from transformers import AutoModelForCausalLM, GPT2Config
 
 from llma_tutorial.reading.corpora import generate, world
@@ -25,16 +26,6 @@ def _model(folder: str):
     ).save_pretrained(folder)
     words.save_pretrained(folder)
     return hub(folder, chat_template=False)
-
-
-def _seconds(function) -> float:
-    """Best of three: other work on the machine only adds."""
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def _one_prompt_per_option(model, texts, questions):
@@ -63,8 +54,8 @@ def measure() -> list[tuple[str, float, str, float]]:
         inside[-1] += time.perf_counter() - start
         return result
 
-    shared = _seconds(lambda: model.score(texts, questions, OPTIONS))
-    by_hand = _seconds(lambda: _one_prompt_per_option(model, texts, questions))
+    shared = shortest(lambda: model.score(texts, questions, OPTIONS))
+    by_hand = shortest(lambda: _one_prompt_per_option(model, texts, questions))
     model.network.forward = timed
     ratios = []
     for _ in range(3):

@@ -3,19 +3,11 @@
 import time
 
 import numpy as np
+from timing import shortest
 
 from llma_tutorial.one_agent.attention import solve
 from llma_tutorial.one_agent.recovery import max_margin
 from llma_tutorial.one_agent.ribum import ChoiceData, check, finite_sample_test
-
-
-def _best(function, repeats):
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def _data(rng, m, n_states, n_actions):
@@ -54,7 +46,7 @@ def measure() -> list[tuple[str, float, str, float]]:
     """Rows (what, value, unit, limit)."""
     rng = np.random.default_rng(0)
     large, utility = _data(rng, 50, 6, 6), rng.random((50, 6, 6))
-    rows = [("check at (M, X, A) = (50, 6, 6)", 1e3 * _best(lambda: check(large, utility), 20), "ms", 10.0)]
+    rows = [("check at (M, X, A) = (50, 6, 6)", 1e3 * shortest(lambda: check(large, utility), 20), "ms", 10.0)]
 
     wide = _data(rng, 10, 6, 6)
     max_margin(wide)
@@ -66,7 +58,7 @@ def measure() -> list[tuple[str, float, str, float]]:
     rows.append(("max_margin at (10, 6, 6), whole call over the solver's own time", min(runs), "times", 1.5))
 
     small = _data(rng, 5, 2, 8)
-    fast = _best(lambda: max_margin(small), 5)
+    fast = shortest(lambda: max_margin(small))
     start = time.perf_counter()
     value = _one_constraint_at_a_time(small)
     slow = time.perf_counter() - start
@@ -75,9 +67,9 @@ def measure() -> list[tuple[str, float, str, float]]:
     rows.append(("max_margin at (5, 2, 8), share of the time of a loop over constraints", fast / slow, "", 1 / 40))
 
     counts = rng.multinomial(40, wide.choice_probabilities[:3])
-    test = _best(lambda: finite_sample_test(counts, utility[:3], rng=np.random.default_rng(0)), 5)
+    test = shortest(lambda: finite_sample_test(counts, utility[:3], rng=np.random.default_rng(0)))
     rows.append(("finite_sample_test at (3, 6, 6), 999 draws", 1e3 * test, "ms", 500.0))
     prices = np.geomspace(0.01, 10, 100)
-    agents = _best(lambda: solve(np.eye(6), np.full(6, 1 / 6), prices), 5)
+    agents = shortest(lambda: solve(np.eye(6), np.full(6, 1 / 6), prices))
     rows.append(("attention.solve, 100 environments of 6 states and 6 actions", 1e3 * agents, "ms", 200.0))
     return rows

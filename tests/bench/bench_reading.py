@@ -1,8 +1,7 @@
 """The classroom reader: loading it, texts per second, and what one pass for all questions saves."""
 
-import time
-
 import numpy as np
+from timing import shortest
 
 from llma_tutorial.reading.corpora import generate, world
 from llma_tutorial.reading.models._classroom import CHECKPOINTS, load
@@ -10,25 +9,15 @@ from llma_tutorial.reading.models._classroom import CHECKPOINTS, load
 TEXTS = 640
 
 
-def _seconds(function) -> float:
-    """Best of three: other work on the machine only adds."""
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
 def measure() -> list[tuple[str, float, str, float]]:
     """Rows (what, value, unit, limit)."""
-    rows = [("reader: loading it, hashes checked", _seconds(lambda: load(CHECKPOINTS / "reader")), "s", np.inf)]
+    rows = [("reader: loading it, hashes checked", shortest(lambda: load(CHECKPOINTS / "reader")), "s", np.inf)]
     reader = load(CHECKPOINTS / "reader")
     for name in ("reviews", "comments"):
         texts = generate(world(name), TEXTS, rng=np.random.default_rng(0)).frame["text"].tolist()
         prompts = world(name).prompts
-        tree = _seconds(lambda t=texts, p=prompts: reader.score(t, p, batch=32))
-        apart = _seconds(lambda t=texts, p=prompts: [reader.score(t, [prompt], batch=32) for prompt in p])
+        tree = shortest(lambda t=texts, p=prompts: reader.score(t, p, batch=32))
+        apart = shortest(lambda t=texts, p=prompts: [reader.score(t, [prompt], batch=32) for prompt in p])
         what = f"reader: {name}, {len(prompts)} questions"
         rows.append((f"{what}, batch 32", TEXTS / tree, "texts/s", np.inf))
         limit = 1 / 3 if len(prompts) > 4 else np.inf
