@@ -24,7 +24,8 @@ BUILT = [f"{name}.html" for name in TOC if (SITE / f"{name}.html").exists()]
 # are those of their class and of the words around them, and axe would need minutes for them.
 PREPARE = """(async () => {
   await window.MathJax?.startup?.promise;
-  document.head.insertAdjacentHTML("beforeend", "<style>* { transition: none !important; }</style>");
+  const still = "<style>* { transition: none !important; animation: none !important; }</style>";
+  document.head.insertAdjacentHTML("beforeend", still);
   document.querySelectorAll("article details").forEach((part) => { part.open = true; });
   document.querySelectorAll("article .toggle-hidden").forEach((part) => part.classList.remove("toggle-hidden"));
   await new Promise((done) => setTimeout(done, 100));
@@ -45,7 +46,8 @@ OUT_OF_REACH = """[...document.querySelectorAll("article *:not(mjx-container *)"
 PLANTED = """<!doctype html><html lang="en" data-theme="light"><title>Faults</title>
 <style>p { background: #fff; color: #aaa; } [data-theme=dark] p { background: #222; color: #fff; }</style>
 <style>pre { width: 90px; overflow: auto; }</style>
-<article><h1>Faults</h1><p>pale grey</p><img src="none.png"><pre tabindex="-1">wide wide wide wide wide</pre></article></html>"""
+<article><h1>Faults</h1><p>pale grey</p><img src="none.png">
+<pre tabindex="-1">wide wide wide wide wide</pre></article></html>"""
 QUESTIONS = {
     "how to run it": ("book/how-to-use.html", "make book"),
     "where herding is explained": ("book/many-agents/cascades.html", "cascade"),
