@@ -217,6 +217,7 @@ def test_fixed_state_needs_one_change_of_sign_only(cells, costs):
     costs = np.array(costs, dtype=float)
     signs = np.sign(costs[costs != 0])
     assume((np.diff(signs) != 0).sum() == 1)
+    assume(costs[[0, -1]].all())  # where d is 0 in a corner, both actions tie there for ever
     problem = StoppingProblem(matrix / matrix.sum(axis=1, keepdims=True), costs, [0, 0, 0], 0.8)
     structure = check_structure(problem, solve(problem, tolerance=0.02))
     assert structure.policy_monotone

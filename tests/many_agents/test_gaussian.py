@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from many_agents.reference_gaussian import line_of_actions, naive_talk, refitted, talk
 from scipy.special import chdtri, digamma, ndtri
@@ -102,6 +102,7 @@ def test_naive_recursion_equals_brute_force(m, prior, seen, noise):
 def test_order_and_scale_of_talk(m, prior, seen, noise, scale):
     keywords = {"prior_variance": prior, "observation_variance": seen, "talk_variance": noise}
     variance = word_of_mouth(m, 40, **keywords).variance
+    assume(variance[0] < (1 - 1e-10) * prior)  # down a long chain of noise the gain can be less than floats resolve
     assert (np.diff(variance) < 0).all()
     assert (variance > word_of_mouth(m - 1, 40, **keywords).variance).all()
     assert (variance < word_of_mouth(m, 40, **{**keywords, "talk_variance": 2 * noise}).variance).all()
