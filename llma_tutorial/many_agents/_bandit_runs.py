@@ -9,6 +9,7 @@ import numpy as np
 
 from llma_tutorial import _validate
 from llma_tutorial.many_agents._bandit_law import choice_law, exploration_of
+from llma_tutorial.many_agents.simulation import _draw
 
 if TYPE_CHECKING:
     from llma_tutorial.many_agents.bandits import BanditLine
@@ -75,7 +76,7 @@ def simulate(
     exploration = exploration_of(line, n_agents)
     n_states, all_runs = line.prior.size, np.arange(n_runs)
     if state is None:
-        states = _draw(np.broadcast_to(line.prior, (n_runs, n_states)), rng)
+        states = _draw(np.broadcast_to(line.prior.cumsum(), (n_runs, n_states)), rng)
     else:
         states = np.full(n_runs, _validate.integer("state", state, 0, n_states - 1))
     observations, actions, rewards = np.empty((3, n_runs, n_agents), dtype=np.int64)
@@ -84,8 +85,8 @@ def simulate(
     logs = np.tile(np.log(line.prior), (n_runs, 1))
     for k in range(n_agents):
         law = choice_law(line, beliefs[:, k], exploration[k])
-        observations[:, k] = _draw(line.observation_matrix[states], rng)
-        actions[:, k] = arm = _draw(law[all_runs, observations[:, k]], rng)
+        observations[:, k] = _draw(line.observation_matrix.cumsum(axis=1)[states], rng)
+        actions[:, k] = arm = _draw(law[all_runs, observations[:, k]].cumsum(axis=1), rng)
         rewards[:, k] = rng.random(n_runs) < line.arm_rates[states, arm]
         news = law[all_runs, :, arm] @ line.observation_matrix.T
         if line.sees == "rewards":
@@ -97,8 +98,3 @@ def simulate(
         weights = np.exp(logs)
         beliefs[:, k + 1] = weights / weights.sum(axis=1, keepdims=True)
     return BanditRuns(states, observations, actions, rewards, beliefs)
-
-
-def _draw(law: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One draw from each row of probabilities."""
-    return (rng.random((len(law), 1)) >= law.cumsum(axis=1)[:, :-1]).sum(axis=1)

@@ -16,8 +16,8 @@ class MarginProgram:
     """NIAS and NIAC of one data set as rows of a matrix."""
 
     def __init__(
-        self, joint: np.ndarray, prior: np.ndarray, restriction: str, scaled: bool, scales: np.ndarray | None,
-        low: np.ndarray, high: np.ndarray,
+        self, joint: np.ndarray, restriction: str, scaled: bool, scales: np.ndarray | None, low: np.ndarray,
+        high: np.ndarray,
     ) -> None:  # fmt: skip
         self.shape, self.bounds = joint.shape, (low, high)
         self.payoffs = _parameters_to_utility(restriction, joint.shape, scales)

@@ -185,11 +185,14 @@ def sparsest(
 
 
 def _program(data: ChoiceData, restriction: str, scaled: bool, scales, bounds, infinite: bool = False) -> MarginProgram:
-    prior = data.common_prior
+    data.common_prior  # noqa: B018 - refuses unequal priors
     _validate.one_of("restriction", restriction, RESTRICTIONS)
     n_environments, n_states, n_actions = data.joint.shape
     if restriction == "diagonal" and n_states != n_actions:
-        raise ValueError(f'`restriction` "diagonal" needs as many actions as states. Got {n_actions} and {n_states}.')
+        raise ValueError(
+            '`restriction` must be "free" or "shared" unless there is one action for each state. '
+            f'Got "diagonal" with {n_states} states and {n_actions} actions.'
+        )
     if (scales is not None) != (restriction == "shared"):
         raise ValueError(f'`scales` must be given with `restriction` "shared", and only then. Got {scales!r}.')
     if scales is not None:
@@ -203,7 +206,7 @@ def _program(data: ChoiceData, restriction: str, scaled: bool, scales, bounds, i
             "`bounds` must be a least and a greatest value, finite, and in this order: without them a margin only "
             f"measures the scale of the payoffs. Got {bounds!r}."
         )
-    return MarginProgram(data.joint, prior, restriction, scaled, scales, low, high)
+    return MarginProgram(data.joint, restriction, scaled, scales, low, high)
 
 
 def _recovery(program: MarginProgram, point: np.ndarray, duals: dict, kkt_error: float, seconds: float) -> Recovery:

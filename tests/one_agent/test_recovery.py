@@ -289,7 +289,7 @@ def test_refusals():
         max_margin(data, "shared")
     with pytest.raises(ValueError, match=r"`scales` must be positive. Got -1"):
         max_margin(data, "shared", scales=[1, -1, 2])
-    with pytest.raises(ValueError, match=r"needs as many actions as states. Got 2 and 3"):
+    with pytest.raises(ValueError, match=r"one action for each state\. Got \"diagonal\" with . states and . actions"):
         max_margin(ChoiceData(np.full((1, 3, 2), 0.5), PRIOR), "diagonal")
     with pytest.raises(ValueError, match="`bounds` must be a least and a greatest value"):
         max_margin(data, bounds=(0.0, np.inf))
