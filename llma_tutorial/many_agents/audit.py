@@ -58,7 +58,18 @@ HERDING = {"a": "herding", "b": "herding or a shared cause"}
 
 @dataclass(frozen=True)
 class Effect:
-    """Effect of own information on following the leading action, at one lead, with the decisions compared."""
+    """Effect of own information on following the leading action, at one lead; part of a `Report`.
+
+    Attributes
+    ----------
+    leader : int
+        The leading action, -1 for all of them together.
+    lead : int
+    interval : Interval
+        Of the effect, a difference of two probabilities.
+    n_for, n_against : int
+        Decisions compared: with own information for the leading action, and against it.
+    """
 
     leader: int
     lead: int
@@ -69,10 +80,18 @@ class Effect:
 
 @dataclass(frozen=True)
 class Cost:
-    """What herding costs in accuracy; None where the log does not hold what is needed.
+    """What herding costs in accuracy; part of a `Report`.
 
-    `accuracy` of the actions; `alone`, of own signals (in case b: of first agents); `pooled`, of the majority of all
-    signals so far, which everybody would know if actions revealed them; `lost` = pooled - accuracy.
+    Attributes
+    ----------
+    accuracy : Interval
+        Share of right actions.
+    alone : Interval
+        The same of own signals; in case b of the actions of first agents.
+    pooled : Interval or None
+        The same of the majority of all signals so far, which everybody would know if actions revealed them.
+    lost : Interval or None
+        pooled - accuracy. Both are None where no signals were logged.
     """
 
     accuracy: Interval
