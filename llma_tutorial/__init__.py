@@ -7,7 +7,8 @@ The folders bear the names of the parts of the book:
     many_agents   social learning, cascades, word of mouth, audits
     control       optimal stopping, incentives, policy gradient
 
-`beliefs` (Bayes' rule, best responses, orders), `plots` (figures) and `results` (saved studies) serve them all.
+`beliefs` (Bayes' rule, best responses, orders), `plots` (figures), `results` (saved studies) and `exercises` (instant
+checks) serve them all.
 Everything loads on first use: `import llma_tutorial` alone is instant.
 """
 
@@ -15,7 +16,7 @@ from importlib import import_module
 from types import ModuleType
 
 __version__ = "0.1.0"
-__all__ = ["beliefs", "control", "many_agents", "one_agent", "plots", "reading", "results"]
+__all__ = ["beliefs", "control", "exercises", "many_agents", "one_agent", "plots", "reading", "results"]
 
 
 def __getattr__(name: str) -> ModuleType:

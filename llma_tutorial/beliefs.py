@@ -114,7 +114,28 @@ def filter_step(
 
 
 def best_actions(expected_utility: np.ndarray, scale: float) -> np.ndarray:
-    """Mask of the actions whose expected utility (last axis) is the largest, up to `TIE_TOLERANCE * scale`."""
+    """Mask of the actions whose expected utility is the largest, ties included.
+
+    Parameters
+    ----------
+    expected_utility : numpy.ndarray of shape (..., A)
+        Not checked: this is the test for ties that the whole package shares.
+    scale : float or numpy.ndarray that broadcasts to (..., A)
+        Largest payoff; utilities that differ by less than `TIE_TOLERANCE` times this are equal.
+
+    Returns
+    -------
+    numpy.ndarray of bool, shape (..., A)
+
+    Notes
+    -----
+    Ties are explained in the chapter `many-agents/social-learning`, section "Ties".
+
+    Examples
+    --------
+    >>> best_actions(np.array([1.0, 3.0, 3.0]), scale=3.0)
+    array([False,  True,  True])
+    """
     largest = expected_utility.max(axis=-1, keepdims=True)
     return expected_utility >= largest - TIE_TOLERANCE * scale
 
@@ -194,7 +215,7 @@ def mlr_dominates(p: ArrayLike, q: ArrayLike) -> bool:
 
     Notes
     -----
-    A partial order for X > 2, a total order for X = 2. Used in the part on control.
+    A partial order for X > 2, a total order for X = 2. Chapter `control/threshold-structure`.
 
     Examples
     --------
@@ -227,6 +248,7 @@ def is_tp2(matrix: ArrayLike) -> bool:
     -----
     Minors above ``-1e-12`` (relative to the square of the largest entry) count as non-negative.
     All pairs of rows and columns are compared: adjacent minors suffice only when no entry is zero.
+    Chapter `control/threshold-structure`.
 
     Examples
     --------

@@ -169,6 +169,14 @@ def switching_curve(solution: Solution, *, vertex: int, n_lines: int = 41) -> tu
     -----
     Such lines are totally ordered by MLR when they end at the first or last vertex.
     Chapter `control/threshold-structure`.
+
+    Examples
+    --------
+    >>> from llma_tutorial.control import stopping
+    >>> solution = stopping.solve(stopping.quickest_detection([[0.7, 0.3], [0.2, 0.8]], 0.05, 10, 1, 0.9))
+    >>> curve, switches = switching_curve(solution, vertex=1)  # two states: one line
+    >>> bool(abs(curve[0, 1] - solution.thresholds[0]) < 0.01), switches.tolist()
+    (True, [1])
     """
     n_states = solution.problem.n_states
     vertex = _validate.integer("vertex", vertex, 0, n_states - 1)

@@ -97,6 +97,10 @@ def counts_from_table(table: pd.DataFrame | str) -> np.ndarray:
     ValueError
         If a column is missing or has gaps.
 
+    Notes
+    -----
+    Used in the chapter `one-agent/hate-speech`.
+
     Examples
     --------
     >>> import pandas as pd

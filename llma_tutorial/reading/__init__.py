@@ -3,7 +3,7 @@
 from importlib import import_module
 from types import ModuleType
 
-__all__ = ["agents", "choices", "corpora", "returns", "structured", "writers"]
+__all__ = ["agents", "choices", "corpora", "models", "returns", "structured", "writers"]
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -55,6 +55,11 @@ def add_noise(texts: Sequence[str], level: float, *, rng: np.random.Generator) -
     list of str
         Of the same lengths; what is no letter stays.
 
+    Raises
+    ------
+    ValueError
+        If the level is no probability.
+
     Notes
     -----
     Used in the chapter `one-agent/hate-speech`.

@@ -11,7 +11,7 @@ So each answer takes one of three ways:
     refused     anything else, with the reason; no part of a refused answer is used
 
 A rule changes the form only, never which questions are answered nor how. Counts of the three ways *by state* show
-whether malformed answers are missing at random.
+whether malformed answers are missing at random. Chapter: `one-agent/hate-speech`.
 """
 
 from __future__ import annotations
@@ -132,7 +132,8 @@ def parse_answer(text: Any, questions: Sequence[str]) -> Answer:
 
     Notes
     -----
-    The rules are in `RULES`, in their order; parsing stops at the first form that is exactly right.
+    The rules are in `RULES`, in their order; parsing stops at the first form that is exactly right. Nothing raises: a
+    refusal is counted. Chapter: `one-agent/hate-speech`.
 
     Examples
     --------
@@ -202,6 +203,7 @@ def parse_answers(texts: Sequence[Any], questions: Sequence[str], states: ArrayL
     Notes
     -----
     Compare rows of ``counts`` before you analyse what is left: where refusals depend on the state, so does the sample.
+    Used in the chapter `one-agent/hate-speech`.
 
     Examples
     --------

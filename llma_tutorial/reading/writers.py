@@ -6,10 +6,10 @@ decoder in the form of the classroom reader, one token for each word, trained fr
     - sum over sentences  log P(s | kind)      with  log P(s | kind) = sum_i log P(word_i | kind, word_1 .. word_{i-1})
 
 It writes by drawing words at temperature 1, and reads by Bayes' rule: the answer that makes the sentence likelier.
-
 A lineage begins with a writer trained on true sentences of the review grammar. Each next writer is trained on as many
 sentences of the one before, with a share of fresh true ones or without, or on all sentences so far. Nothing but text
 passes from one to the next, as in the refitted normal law of `llma_tutorial.many_agents.gaussian.self_consuming`.
+Chapter: `many-agents/model-collapse`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _WORD = re.compile(r"[a-z']+|[0-9]+|[^\sa-z0-9]")
 
 @dataclass(frozen=True, eq=False)
 class Sentences:
-    """Sentences with what they answer: places in KINDS, and lower-case words."""
+    """Sentences with what they answer: places in `KINDS`, and lower-case words; made by `true_sentences` or `write`."""
 
     kinds: np.ndarray
     words: tuple[tuple[str, ...], ...]
@@ -67,7 +67,7 @@ def true_sentences(n: int, *, rng: np.random.Generator) -> Sentences:
 
     Notes
     -----
-    Used in the chapter `many-agents/model-collapse`.
+    What `lineage` begins with, in the chapter `many-agents/model-collapse`.
 
     Examples
     --------
@@ -88,7 +88,7 @@ def true_sentences(n: int, *, rng: np.random.Generator) -> Sentences:
 
 @dataclass(frozen=True, eq=False)
 class Writer:
-    """A trained decoder with its words, made by `train_writer`."""
+    """A trained decoder with its words in the order of their tokens, made by `train_writer`."""
 
     network: LlamaForCausalLM
     vocabulary: tuple[str, ...]
@@ -162,7 +162,7 @@ def train_writer(
 
     Notes
     -----
-    Used in the chapter `many-agents/model-collapse`.
+    One generation of a `lineage`, in the chapter `many-agents/model-collapse`.
 
     Examples
     --------

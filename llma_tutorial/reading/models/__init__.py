@@ -5,6 +5,8 @@ classroom             the small models that come with this package: nothing to d
 hub                   any causal model of transformers, by name or from a folder
 chat                  any model behind an OpenAI-compatible endpoint
 record, replay        every call once, in a file; answered from it again
+
+Modules beside them: `training` and `inattentive` make the two classroom models, `architectures` readers like them.
 """
 
 from importlib import import_module

@@ -152,6 +152,15 @@ class ClassroomModel:
         Returns
         -------
         list of str
+
+        Raises
+        ------
+        ValueError
+            If a number is out of range.
+
+        Notes
+        -----
+        Chapter: `reading/llm-as-sensor`.
         """
         n, longest = _validate.integer("n", n, 1), _validate.integer("longest", longest, 1)
         if _validate.number("temperature", temperature, 0) == 0:

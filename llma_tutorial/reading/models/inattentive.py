@@ -71,7 +71,7 @@ class Recipe:
 
 
 def posterior(world: World, frame: pd.DataFrame) -> np.ndarray:
-    """P(state | true answers) of labelled texts, both states as likely before; shape (texts, X).
+    """P(state | true answers) of labelled texts, both states as likely before.
 
     Parameters
     ----------
@@ -79,6 +79,10 @@ def posterior(world: World, frame: pd.DataFrame) -> np.ndarray:
         Whose grammar the answers come from.
     frame : pandas.DataFrame
         With one column for each question of the world, as `generate` makes it.
+
+    Returns
+    -------
+    numpy.ndarray of shape (texts, X)
 
     Raises
     ------
