@@ -67,7 +67,7 @@ def main(words: list[str]) -> None:
     pages = [path.relative_to(SITE / "book") for path in sorted(SITE.glob("book/**/*.html"))]
     pages = [page for page in pages if not words or any(word in page.as_posix() for word in words)]
     if not pages:
-        sys.exit("The site must be built before it is looked at: run `make book`.")
+        sys.exit(f"A page must be built whose name holds one of {words or 'any words'}. None is: run `make book`.")
     names = ["-".join(page.with_suffix("").parts) for page in pages]
     sheets = list(product(zip(pages, names, strict=True), WIDTHS, MODES))
     profile = tempfile.TemporaryDirectory()
