@@ -3,6 +3,10 @@
 `use_style()` once at the top of a notebook sets one look for all: colours that colour-blind readers tell apart and
 that differ in grey as well (dark for index 0, light for index 1, then between), white opaque background for dark
 pages, no chart junk. Lines that share a panel differ in dash or marker, never in colour alone.
+
+Arguments have the shapes in which results hold them: a path of beliefs in state 1 is (n,), one on the triangle of three
+states (n, 3); words are what `Solution.policy` says; names are drawn in the order of the indices. So a sentence is all
+that a function here needs; no other module is excused.
 """
 
 from __future__ import annotations
@@ -183,7 +187,7 @@ def panels(columns: int = 1, rows: int = 1, *, height: float = 3.6, width: float
     return plt.subplots(rows, columns, figsize=(width, height * rows), **keywords)
 
 
-def stopping_bands(ax: Axes, line: np.ndarray, words: np.ndarray) -> None:
+def _stopping_bands(ax: Axes, line: np.ndarray, words: np.ndarray) -> None:
     """Shade where a policy on a line of beliefs says "stop"; `line` is on the x axis."""
     stops = np.concatenate([[False], words == "stop", [False]])
     starts, ends = np.flatnonzero(stops[1:] & ~stops[:-1]), np.flatnonzero(stops[:-1] & ~stops[1:]) - 1
@@ -195,7 +199,7 @@ def stopping_value(
     ax: Axes, line: np.ndarray, stop_costs: np.ndarray, value: np.ndarray, words: np.ndarray, *, actions: Sequence[str]
 ) -> None:
     """Optimal cost over the belief in state 1, the cost (n, A) of each final action, and where stopping is optimal."""
-    stopping_bands(ax, line, words)
+    _stopping_bands(ax, line, words)
     for index, name in enumerate(actions):
         ax.plot(line, stop_costs[:, index], color=PALETTE[index + 1], ls=LINES[index + 1], lw=1.4, label=name)
     ax.plot(line, value, color=PALETTE[0], lw=2.4, label="optimal cost")

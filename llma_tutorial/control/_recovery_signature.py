@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike
 
 from llma_tutorial import _validate
 from llma_tutorial.one_agent._tables import checked_counts, common_prior, state_shares
-from llma_tutorial.one_agent.ribum import FiniteSampleTest, PassRate, finite_sample_test, random_pass_rate
+from llma_tutorial.one_agent.recovery import distance, max_margin
+from llma_tutorial.one_agent.ribum import ChoiceData, FiniteSampleTest, PassRate, finite_sample_test, random_pass_rate
 
 LEVEL, WANTED_POWER, TOO_EASY = 0.05, 0.8, 0.2
 ADVICE = {
@@ -153,9 +154,6 @@ def recovery_spread(
     >>> spread.shape
     (5,)
     """
-    from llma_tutorial.one_agent.recovery import distance, max_margin
-    from llma_tutorial.one_agent.ribum import ChoiceData
-
     counts, rng = checked_counts(counts), _validate.generator(rng)
     prior, sizes = common_prior(state_shares(counts)), counts.sum(axis=2).astype(int)
 

@@ -1,10 +1,10 @@
 """Language models that score answers: one protocol, whatever stands behind it.
 
-LanguageModel         the protocol: score(texts, questions, options) -> log-probabilities
-classroom             the small models that come with this package: nothing to download
-hub                   any causal model of transformers, by name or from a folder
-chat                  any model behind an OpenAI-compatible endpoint
-record, replay        every call once, in a file; answered from it again
+    LanguageModel         the protocol: score(texts, questions, options) -> log-probabilities
+    classroom             the small models that come with this package: nothing to download
+    hub                   any causal model of transformers, by name or from a folder
+    chat                  any model behind an OpenAI-compatible endpoint
+    record, replay        every call once, in a file; answered from it again
 
 Modules beside them: `training` and `inattentive` make the two classroom models, `architectures` readers like them.
 """

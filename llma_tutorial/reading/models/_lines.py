@@ -52,7 +52,7 @@ class Transcript:
             self.read += len(line) + 1
 
     def _take(self, line: bytes) -> None:
-        number = len(self.results) + 1
+        place = f"line {len(self.results) + 1} of {self.path.name}"
         try:
             entry = json.loads(line)
             text, question, draw = (entry["prompt"][name] for name in ("text", "question", "draw"))
@@ -62,9 +62,9 @@ class Transcript:
         except (ValueError, KeyError, TypeError):
             matches = False
         if not matches:
-            raise ValueError(f"`path` must be a transcript. Line {number} of {self.path.name} was changed or damaged.")
+            raise ValueError(f"`path` must be a transcript as it was written. Got a change in {place}.")
         if entry["hash"] in self.results:
-            raise ValueError(f"`path` must hold every call once. Line {number} of {self.path.name} repeats one.")
+            raise ValueError(f"`path` must hold every call once. Got one again in {place}.")
         self.head = {name: entry[name] for name in ("model", "parameters", "reading")}
         self.results[entry["hash"]] = result
         self.draws.setdefault((text, question, options), []).append(entry["hash"])

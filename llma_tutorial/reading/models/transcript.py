@@ -28,6 +28,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from llma_tutorial.reading.models._answers import Call, Result, combined
+from llma_tutorial.reading.models._estimate import Estimate
 from llma_tutorial.reading.models._lines import Transcript, request_hash
 from llma_tutorial.reading.models._protocol import LanguageModel, checked_request
 
@@ -83,7 +84,7 @@ class Recorded:
         options: Sequence[str],
         *,
         price: tuple[float, float] | None = None,
-    ) -> Any:
+    ) -> Estimate:
         """What is still to pay: the estimate of a `chat` model for the calls that are not in the transcript."""
         return self.model.estimate_calls(self.unseen(texts, questions, options), options, price)
 
