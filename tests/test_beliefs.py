@@ -1,3 +1,5 @@
+"""Bayes' rule, the filter, best responses and orders: by hand, by properties, and what they refuse."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,3 +1,5 @@
+"""Figures show what they are given, in colours that differ in grey."""
+
 import matplotlib
 import numpy as np
 import pytest

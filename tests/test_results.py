@@ -23,7 +23,7 @@ def compute(value, seed):
 
 
 @pytest.fixture
-def study(tmp_path, capsys):
+def study(tmp_path):
     (tmp_path / "squares.py").write_text(SCRIPT)
     return studies.write("squares", tmp_path)
 

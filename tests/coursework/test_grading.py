@@ -140,7 +140,7 @@ def test_a_folder_must_hold_one_notebook_for_each_student(tmp_path):
         grading.submissions(tmp_path)
 
 
-def test_homework_runs_unanswered_and_work_begun_is_kept(tmp_path, monkeypatch):
+def test_homework_runs_unanswered_and_work_begun_is_kept(tmp_path):
     from nbclient import NotebookClient
 
     assert editions.lay_out(MASTER, tmp_path, "open")

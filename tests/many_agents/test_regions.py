@@ -15,7 +15,7 @@ RULES = ("signal", "first", "random")
 THREE = np.full((3, 3), 0.2) + 0.4 * np.eye(3)
 
 
-def symmetric(n_states=3, tie_break="signal", **keywords):
+def symmetric(tie_break="signal", **keywords):
     """Three states, .6 on and .2 off the diagonal."""
     return SocialLearning(THREE, np.eye(3), np.full(3, 1 / 3), tie_break=tie_break, **keywords)
 

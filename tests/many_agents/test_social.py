@@ -1,3 +1,5 @@
+"""Social learning: the exact law and simulation against brute force, replays and closed forms."""
+
 import dataclasses
 
 import numpy as np

@@ -258,7 +258,7 @@ def test_the_study_on_genuine_prices(tmp_path):
     assert np.isfinite(found.p_values).all()
 
 
-def test_genuine_headlines_are_read(tmp_path):
+def test_genuine_headlines_are_read():
     news = corpora.fnspid_news(files.sample("fnspid/All_external_head4.csv"))
     reader = Sensor(classroom("reader"), world("headlines").prompts)
     assert reader.read(news.frame["text"].tolist()).answers.shape == (4, K)

@@ -69,7 +69,7 @@ def test_too_few_texts_are_refused():
 # --- questions at a price -------------------------------------------------------------------------------------------
 
 
-def random_problem(seed: int, k: int, v: int, x: int, a: int):
+def random_problem(seed: int, k: int, v: int, x: int):
     rng = np.random.default_rng(seed)
     prior, matrix = rng.dirichlet(np.ones(x)), rng.dirichlet(np.full(v**k, 0.5), x)
     return prior, matrix, rng
@@ -93,7 +93,7 @@ def by_listing(prior, matrix, utility, price, k, v):
     seed=st.integers(0, 2**32 - 1), k=st.integers(0, 3), v=st.integers(2, 3), x=st.integers(2, 3), a=st.integers(2, 3)
 )
 def test_no_set_of_questions_is_better(seed, k, v, x, a):
-    prior, matrix, rng = random_problem(seed, k, v, x, a)
+    prior, matrix, rng = random_problem(seed, k, v, x)
     utility, price = rng.normal(size=(x, a)), rng.uniform(0, 0.3)
     plan = choose_questions(matrix, utility, prior, price, n_answers=v)
     nets = by_listing(prior, matrix, utility, price, k, v)
@@ -106,7 +106,7 @@ def test_no_set_of_questions_is_better(seed, k, v, x, a):
 @given(seed=st.integers(0, 2**32 - 1), k=st.integers(1, 3), m=st.integers(2, 4), x=st.integers(2, 3))
 def test_who_pays_for_questions_passes_and_the_bounds_hold_what_was_paid(seed, k, m, x):
     """thm-paid-questions: exact laws, payoffs that differ, one price."""
-    prior, matrix, rng = random_problem(seed, k, 2, x, 3)
+    prior, matrix, rng = random_problem(seed, k, 2, x)
     utility, price = rng.normal(size=(m, x, 3)), rng.uniform(0, 0.3)
     plans = [choose_questions(matrix, u, prior, price) for u in utility]
     data = ChoiceData([choices(plan, matrix, k, 3) for plan in plans], prior)

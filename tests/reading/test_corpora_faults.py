@@ -154,7 +154,7 @@ def test_missing_column(tmp_path, loader, column):
     refused(getattr(corpora, loader), path, f"`{column}` is missing")
 
 
-def test_genuine_files_without_their_texts(tmp_path):
+def test_genuine_files_without_their_texts():
     path = files.sample("measuring_hate_speech/annotations_notext_200.csv")
     refused(corpora.measuring_hate_speech, path, "for the layout annotations, `text` is missing")
     path = files.sample("civil_comments/hf_columns_notext_300.csv")

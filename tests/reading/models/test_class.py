@@ -33,7 +33,7 @@ def write(path, cells):
     path.write_text(json.dumps({"cells": made}), encoding="utf-8")
 
 
-def test_a_chapter_is_recorded_once_and_replayed(server, chapter, tmp_path, capsys):
+def test_a_chapter_is_recorded_once_and_replayed(server, chapter, capsys):
     kept = models.classroom
     command = ["record", chapter, "--model", "m", "--base-url", server.url]
     assert main(command) == 0

@@ -25,7 +25,7 @@ def test_a_tree_by_hand():
     assert seen == [[0], [0, 1], [0, 1, 2], [0, 1, 2, 3], [0, 1, 4], [5]]  # padding sees itself, and nobody sees it
 
 
-def test_examples_are_true(monkeypatch):
+def test_examples_are_true():
     found = training.examples(REVIEWS, replace(SMALL, texts=300), np.random.default_rng(0))
     assert len(found) == 300
     kinds = REVIEWS[0].grammar.statements
