@@ -96,8 +96,8 @@ def build(master: Master, folder: Path, size: int = 80) -> dict[str, dict]:
         if where != "for q3":
             notebook = before(notebook, "## Question 3.", code)
         points = dict.fromkeys(full, 0) if design == "none" else dict(full)
-        points["q3"] = 0 if design and "but q3" in design else points["q3"]
-        hand_in(student, notebook, points, noted=bool(design) and ("noted" in design or design == "none"))
+        points["q3"] = 0 if "but q3" in design else points["q3"]
+        hand_in(student, notebook, points, noted="noted" in design or design == "none")
     (folder / "trouble-damaged.ipynb").write_text("no notebook at all")
     expected["trouble-damaged"] = {"points": {}, "noted": True}
     copied = coursework_mutants.scores(master, "trouble-copied", owner="somebody-else")
@@ -124,7 +124,7 @@ def differences(expected: dict[str, dict], results: list[dict]) -> list[str]:
     for result in results:
         wanted = expected[result["student"]]
         points = {name: question["points"] for name, question in result["questions"].items()}
-        if wanted["points"] is not None and any(points.get(q, 0) != p for q, p in wanted["points"].items()):
+        if any(points.get(q, 0) != p for q, p in wanted["points"].items()):
             found.append(f"{result['student']}: {points} instead of {wanted['points']}: {result['notes']}")
         if wanted["noted"] and not result["notes"]:
             found.append(f"{result['student']}: must carry a note")

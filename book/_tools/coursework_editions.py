@@ -138,13 +138,13 @@ def draw_figures(master: Master) -> None:
     matplotlib.use("agg")
     for question in master.questions.values():
         if question.figure:
-            scope = run(f"{master.solution()}\n\n{question.figure}", folder=TOOLS)
+            scope = run(f"{master.solution()}\n\n{question.figure}")
             target = FIGURES / f"{master.name}-{question.name}.png"
             scope["figure"].savefig(target, dpi=110, metadata={"Software": None})
             print(f"drew {target.relative_to(ROOT)}")
 
 
-def run(code: str, folder: Path | None = None) -> dict:
+def run(code: str) -> dict:
     """Names that a piece of code leaves behind; `kit` is the one in the tools."""
     import importlib
 

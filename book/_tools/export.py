@@ -99,11 +99,10 @@ def split(lines: list[str]) -> list[str | Directive | list[str]]:
     return parts
 
 
-def kind_and_words(directive: Directive) -> tuple[str, str]:
-    """The heading of a theorem or exercise, and the words that refer to it."""
+def heading(directive: Directive) -> str:
+    """The heading of a theorem or exercise, which are also the words that refer to it."""
     kind = directive.name.removeprefix("prf:").removesuffix("-start").capitalize()
-    heading = f"{kind} ({directive.title})" if directive.title else kind
-    return heading, heading
+    return f"{kind} ({directive.title})" if directive.title else kind
 
 
 def read_labels(book: Path) -> Labels:
@@ -113,10 +112,8 @@ def read_labels(book: Path) -> Labels:
         figures = equations = 0
         for cell in _cells(path):
             if cell.cell_type == "code":
-                name = _figure(cell).get("name")
-                if _figure(cell):
-                    figures += 1
-                if name:
+                figures += bool(_figure(cell))
+                if name := _figure(cell).get("name"):
                     labels.words[name] = path, f"Figure {figures}"
                 continue
             if cell.cell_type != "markdown":
@@ -138,7 +135,7 @@ def _label_directives(parts, path, labels):
         if isinstance(part, Directive):
             label = part.options.get("label") or part.options.get("name")
             if label:
-                labels.words[label] = path, kind_and_words(part)[1]
+                labels.words[label] = path, heading(part)
             _label_directives(split(part.body), path, labels)
 
 
@@ -211,16 +208,15 @@ def _directive(directive, path, labels):
     if name == "solution":
         return _details("Solution", body)
     if (name.startswith("prf:") and name.removeprefix("prf:") in THEOREMS) or name in ("exercise", "exercise-start"):
-        heading = _inline(kind_and_words(directive)[0], path, labels)
-        return f"\n**{heading}.** {body}\n"
+        return f"\n**{_inline(heading(directive), path, labels)}.** {body}\n"
     if name == "math":
         return f"\n$$\n{body}\n$$\n"
     if name in ADMONITIONS:
-        heading = title or name.capitalize()
+        title = title or name.capitalize()
         if "dropdown" in directive.options.get("class", ""):
-            return _details(heading, body)
+            return _details(title, body)
         quoted = "\n".join(f"> {line}".rstrip() for line in body.splitlines())
-        return f"\n> **{heading}**\n>\n{quoted}\n"
+        return f"\n> **{title}**\n>\n{quoted}\n"
     raise ValueError(f"A directive must be one that the export of notebooks knows. Got {name!r} in {path.name}.")
 
 
