@@ -21,7 +21,7 @@ import export
 ROOT = Path(__file__).resolve().parents[2]
 SUMS = "SHA256SUMS"
 LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the first time that a zip file can hold
-SECRET = "coursework/instructor/"  # masters of the problem sets, with their solutions
+MASTERS = "coursework/instructor/"  # masters of the problem sets, with their solutions
 
 
 def version(root: Path = ROOT) -> str:
@@ -114,7 +114,7 @@ def faults(root: Path, folder: Path) -> list[str]:
     for name, needed in zip(files, wanted(root), strict=True):
         held = members(folder / name)
         found += [f"{name} lacks {member}" for member in sorted(needed - held)]
-        found += [f"{name} holds {member}" for member in sorted(held) if SECRET in member]
+        found += [f"{name} holds {member}" for member in sorted(held) if MASTERS in member]
     return found
 
 
