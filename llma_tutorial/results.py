@@ -2,7 +2,7 @@
 
 A study is a module `book/_results/<name>.py`; `make results` computes its cells and writes them, with their arguments,
 the package version and a hash of the code, to `book/_results/<name>.json`. Chapters read that file, recompute one
-cell live and compare; a test recomputes another. A wheel of the package carries the files.
+cell live and compare; a test recomputes another. A wheel of the package carries the files. Chapter: `how-to-use`.
 """
 
 from __future__ import annotations

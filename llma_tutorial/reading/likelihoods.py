@@ -30,7 +30,13 @@ from llma_tutorial.reading.observation_matrix import ObservationMatrixEstimate, 
 
 
 class Likelihood:
-    """A law of answers in each state: what `Table`, `NaiveBayes` and `Boltzmann` have in common."""
+    """A law of answers in each state: what `Table`, `NaiveBayes` and `Boltzmann` have in common.
+
+    Attributes
+    ----------
+    n_questions, n_answers, n_states : int
+        k, V and X.
+    """
 
     n_questions: int
     n_answers: int

@@ -6,7 +6,7 @@
     world, generate, World                                                                invented texts, law known
 
 Each loader reads a file that you have, or fetches it from the Hugging Face hub, and returns a `Corpus` that prints
-as numbers (rows read, kept, dropped and why, licence, citation), never as text.
+as numbers (rows read, kept, dropped and why, licence, citation), never as text. Described in `reference/data-sets`.
 """
 
 from importlib import import_module
