@@ -72,7 +72,7 @@ def lab(tmp_path_factory):
     planted = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(PLANTED)])
     nbformat.write(planted, here / "book/planted.ipynb")
     dry = subprocess.run(["make", "-n", "lab"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    command = shlex.split(dry.splitlines()[-1])
+    [command] = [shlex.split(line) for line in dry.splitlines() if line.startswith("jupyter lab ")]
     own = {name: str(here / name) for name in ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR")}
     environment = os.environ | {f"JUPYTER_{name}": folder for name, folder in own.items()}
     environment |= {f"JUPYTERLAB_{name}_DIR": str(here / name) for name in ("WORKSPACES", "SETTINGS")}
