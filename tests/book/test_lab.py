@@ -4,7 +4,6 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -80,14 +79,16 @@ def lab(tmp_path_factory):
     environment["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     options = ("--no-browser", "--allow-root", "--ip=127.0.0.1", "--port=0", "--IdentityProvider.token=for-this-test")
     with open(here / "log", "w") as log:
-        server = subprocess.Popen(
-            [*command, *options], cwd=here, env=environment, stdout=log, stderr=log, start_new_session=True
-        )
+        server = subprocess.Popen([*command, *options], cwd=here, env=environment, stdout=log, stderr=log)
     try:
         yield from _browsed(here, server)
     finally:
-        os.killpg(server.pid, signal.SIGTERM)  # the kernels too
-        server.wait(timeout=30)
+        server.terminate()
+        try:
+            server.wait(timeout=10)
+        except subprocess.TimeoutExpired:  # it waits for a kernel that has only begun to start; kernels end with it
+            server.kill()
+            server.wait()
 
 
 def _browsed(here, server):
