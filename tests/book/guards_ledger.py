@@ -10,7 +10,7 @@ from book.pages import ROOT, Page
 
 COLUMNS = ["id", "statement", "source", "chapter", "function", "test"]
 MAP_COLUMNS = ["item", "content", "chapter", "function", "test", "status"]
-STATUSES = ("reproduced", "reproduced with other data", "illustrated", "planned", "not checked against the text")
+STATUSES = ("reproduced", "reproduced with other data", "illustrated", "not checked against the text")
 LEDGER_KINDS = ("theorem", "lemma", "proposition", "corollary")
 SYNONYMS = re.compile(r"[a-zA-Z]|pi|eta|lam|lambda_|rho|sigma|theta")
 ALLOWED = {"n", "p", "q", "x", "y", "theta"}  # a count of draws; two beliefs in an order; axes; parameters of a policy
@@ -58,12 +58,11 @@ def row_faults(name: str, row: list[str], home: str | None, ledger_path: str, ro
 
 
 def paper_map_faults(paper_map: Page, root: Path = ROOT) -> list[str]:
-    """Rows of the paper map without an honest status, planned rows that point somewhere, and others that do not."""
+    """Rows of the paper map without an honest status, and rows that claim something and point nowhere."""
     rows, found = table(paper_map.text, MAP_COLUMNS)
     for item, _, chapter, function, test, status in (row for row in rows if len(row) == len(MAP_COLUMNS)):
         links = [bool(re.search(sign, cell)) for sign, cell in ((r"\]\(", chapter), ("`", function), ("`", test))]
         found += [f"row {item}: status {status!r} is none of {', '.join(STATUSES)}"] * (status not in STATUSES)
-        found += [f"row {item}: is planned but points somewhere"] * (status == "planned" and any(links))
         found += [f"row {item}: lacks a chapter, function or test"] * (status in STATUSES[:3] and not all(links))
         names, tests = (re.findall(r"`([^`]+)`", cell) for cell in (function, test))
         found += [f"row {item}: {name} is not a function of the package" for name in names if not is_function(name)]
