@@ -8,8 +8,8 @@ meets a raw directive.
     python book/_tools/export.py     writes _build/notebooks/<part>/<name>.ipynb
 """
 
-import base64
 import re
+from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
 from functools import cache
 from os.path import relpath
@@ -309,8 +309,8 @@ def install_cell() -> nbformat.NotebookNode:
     return nbformat.v4.new_code_cell(source, id="install")
 
 
-def export(path: Path, labels: Labels) -> nbformat.NotebookNode:
-    """The plain copy of one notebook, with its saved outputs."""
+def export(path: Path, labels: Labels, pictures: bool = True) -> nbformat.NotebookNode:
+    """The plain copy of one notebook, with its saved outputs, or without those that are pictures."""
     notebook = nbformat.read(path, 4)
     cells, figures = [install_cell()], 0
     for cell in notebook.cells:
@@ -319,9 +319,11 @@ def export(path: Path, labels: Labels) -> nbformat.NotebookNode:
         caption = _figure(cell).get("caption") if cell.cell_type == "code" else None
         hidden = "hide-cell" in cell.metadata.get("tags", []) or cell.metadata.get("jupyter", {}).get("source_hidden")
         cell.metadata = {"jupyter": {"source_hidden": True}} if hidden else {}
-        for output in cell.get("outputs", []):
-            if picture := output.get("data", {}).get("image/png"):
-                output.data["image/png"] = base64.b64encode(small_png(base64.b64decode(picture))).decode()
+        for output in [output for output in cell.get("outputs", []) if "image/png" in output.get("data", "")]:
+            if pictures:
+                output.data["image/png"] = b64encode(small_png(b64decode(output.data["image/png"]))).decode()
+            else:
+                cell.outputs.remove(output)
         if cell.source:
             cells.append(cell)
         if caption:
@@ -333,18 +335,15 @@ def export(path: Path, labels: Labels) -> nbformat.NotebookNode:
     return notebook
 
 
-def write_all(paths: list[Path], book: Path, target: Path) -> list[Path]:
+def write_all(paths: list[Path], book: Path, target: Path, pictures: bool = True) -> list[Path]:
     """Write the plain copies of notebooks of `book` below `target`, in the same folders; returns what was written."""
-    labels, written = read_labels(book), []
-    for path in paths:
-        copy = target / path.relative_to(book)
+    labels, copies = read_labels(book), {path: target / path.relative_to(book) for path in paths}
+    for path, copy in copies.items():
         copy.parent.mkdir(parents=True, exist_ok=True)
-        nbformat.write(export(path, labels), copy)
-        written.append(copy)
-    return written
+        nbformat.write(export(path, labels, pictures), copy)
+    return list(copies.values())
 
 
 if __name__ == "__main__":
-    BOOK = ROOT / "book"
-    for copy in write_all(pages(BOOK, ".ipynb"), BOOK, ROOT / "_build/notebooks"):
+    for copy in write_all(pages(ROOT / "book", ".ipynb"), ROOT / "book", ROOT / "_build/notebooks"):
         print(f"wrote {copy.relative_to(ROOT)}")

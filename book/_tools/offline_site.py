@@ -40,11 +40,11 @@ def drop_thebe(app):
 
 
 def copy_notebooks(app, error):
-    """Put the plain copy of every notebook of the site into `notebooks/`."""
+    """Put the plain copy of every notebook of the site into `notebooks/`, without figures: its reader runs it."""
     if error is None and app.builder.format == "html":
         book = Path(app.srcdir, "book")
         shown = [path for path in export.pages(book, ".ipynb") if app.env.path2doc(str(path)) in app.env.found_docs]
-        export.write_all(shown, book, Path(app.outdir, "notebooks"))
+        export.write_all(shown, book, Path(app.outdir, "notebooks"), pictures=False)
 
 
 def break_long_names(app, pagename, templatename, context, doctree):

@@ -15,7 +15,7 @@ import export
 import llma_tutorial
 
 TABLE = export.ROOT / "book/reference/run-times.csv"
-LIMIT = 20.0  # seconds for one chapter
+LIMIT = 30.0  # seconds for one chapter; the aim is 20, and 8 for most
 KEPT = 5  # measurements
 
 

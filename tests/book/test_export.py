@@ -1,10 +1,13 @@
 """Plain notebooks: every construct of the book becomes Markdown, and what is unknown is refused."""
 
+import io
 import re
+from base64 import b64encode
 
 import export
 import nbformat
 import pytest
+from PIL import Image
 
 RAW = re.compile(r"^\s*(:::|```+\{)|\{[\w:]+\}`|^\([\w-]+\)=|^\+\+\+", re.MULTILINE)
 
@@ -180,3 +183,21 @@ def test_the_book_has_no_raw_directive_in_its_copies(tmp_path):
     for copy in copies:
         for cell in nbformat.read(copy, 4).cells:
             assert cell.cell_type != "markdown" or not RAW.search(cell.source), (copy.name, cell.source)
+
+
+def test_pictures_are_small_or_left_out(tmp_path):
+    picture = io.BytesIO()
+    Image.effect_noise((60, 60), 50).convert("RGB").save(picture, "PNG", compress_level=0)
+    outputs = [
+        nbformat.v4.new_output("display_data", {"image/png": b64encode(picture.getvalue()).decode()}),
+        nbformat.v4.new_output("stream", text="0.5"),
+    ]
+    (tmp_path / "part").mkdir()
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("draw()", outputs=outputs)])
+    nbformat.write(notebook, tmp_path / "part/drawn.ipynb")
+    labels = export.read_labels(tmp_path)
+    kept = export.export(tmp_path / "part/drawn.ipynb", labels).cells[1].outputs
+    assert 0 < len(kept[0].data["image/png"]) < len(outputs[0].data["image/png"])
+    assert kept[1].text == "0.5"
+    left = export.export(tmp_path / "part/drawn.ipynb", labels, pictures=False).cells[1].outputs
+    assert [output.output_type for output in left] == ["stream"]
