@@ -24,11 +24,11 @@ book: _build/site.stamp  ## install what is missing, execute every notebook, bui
 	@echo "The book is in _build/html: open _build/html/index.html."
 
 test: lint $(INSTALLED)  ## everything that must hold
-	pytest -n 2 -p no:cacheprovider --ignore tests/book
+	pytest -n 2 -p no:cacheprovider --ignore tests/book --ignore tests/coursework/test_leaks.py
 	pytest -n 2 --dist loadfile -p no:cacheprovider -o addopts= --nbval-lax --nbval-current-env --nbval-cell-timeout 60 \
 	  --ignore book/coursework/instructor book
 	$(MAKE) --no-print-directory book
-	pytest -n 2 -p no:cacheprovider tests/book
+	pytest -n 2 -p no:cacheprovider tests/book tests/coursework/test_leaks.py
 
 lab homework: export JUPYTER_CONFIG_PATH := $(CURDIR)/book/_lab
 
