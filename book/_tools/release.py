@@ -15,6 +15,7 @@ import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import export
 
@@ -62,7 +63,9 @@ def build(root: Path, target: Path) -> list[str]:
     subprocess.run(command, cwd=root, check=True, stdout=subprocess.DEVNULL)
     files = names(version(root))
     archive(site, target / files[2])
-    archive(site / "notebooks", target / files[3])
+    with TemporaryDirectory() as folder:  # with their figures, which the site's copies leave out for their weight
+        export.write_all(export.pages(root / "book", ".ipynb"), root / "book", Path(folder))
+        archive(Path(folder), target / files[3])
     (target / SUMS).write_text(checksums(target, files), encoding="utf-8")
     return files
 

@@ -16,6 +16,7 @@ from book import guards_links
 
 NUMBER = release.version()
 WHEEL, SOURCE, SITE, NOTEBOOKS = release.names(NUMBER)
+PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="  # one pixel
 FILES = {
     "llma_tutorial/__init__.py": "",
     "llma_tutorial/weights.safetensors": "weights",
@@ -40,7 +41,9 @@ def built(tmp_path_factory):
     for name in ("pyproject.toml", "README.md", "LICENSE", ".gitignore"):
         shutil.copy(ROOT / name, root)
     (root / "book/part").mkdir()
-    nbformat.write(nbformat.v4.new_notebook(), root / "book/part/page.ipynb")
+    drawn = nbformat.v4.new_output("display_data", {"image/png": PICTURE})
+    cells = [nbformat.v4.new_markdown_cell("# A page"), nbformat.v4.new_code_cell("draw()", outputs=[drawn])]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), root / "book/part/page.ipynb")
     release.build(root, root / "_build/release")
     return root, root / "_build/release"
 
@@ -65,6 +68,7 @@ def test_a_release_is_complete_and_its_checksums_hold(built):
     assert lines[2] == f"{hashlib.sha256((folder / SITE).read_bytes()).hexdigest()}  {SITE}"
     assert zipfile.ZipFile(folder / SITE).read(f"book-html-{NUMBER}/book/part/page.html") == b"A page."
     assert "llma_tutorial/_results/study.json" in release.members(folder / WHEEL)
+    assert PICTURE in zipfile.ZipFile(folder / NOTEBOOKS).read(f"notebooks-{NUMBER}/part/page.ipynb").decode()
 
 
 def test_the_same_files_make_the_same_bytes(built, tmp_path):
