@@ -103,6 +103,11 @@ def read_only(array: np.ndarray | None) -> np.ndarray | None:
     return array
 
 
+def smallest(size: int) -> type:
+    """The type of whole numbers that holds 0..size-1 in the least memory."""
+    return np.int8 if size <= 127 else np.int64
+
+
 def generator(rng: Any) -> np.random.Generator:
     """`rng`, which must be a numpy Generator: seeds and global state are refused so that every run can be repeated."""
     if not isinstance(rng, np.random.Generator):
