@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from llma_tutorial import _validate
-from llma_tutorial.one_agent._tables import checked_counts, common_prior, state_shares
+from llma_tutorial.one_agent.choice_data import checked_counts, common_prior, state_shares
 from llma_tutorial.one_agent.recovery import distance, max_margin
 from llma_tutorial.one_agent.ribum import ChoiceData, FiniteSampleTest, PassRate, finite_sample_test, random_pass_rate
 

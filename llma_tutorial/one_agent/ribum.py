@@ -20,104 +20,18 @@ Sources: Caplin & Dean (2015); Jain & Krishnamurthy (2025). Chapters: `one-agent
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from llma_tutorial import _validate
-from llma_tutorial.one_agent import _inequalities
-from llma_tutorial.one_agent._finite_sample import FiniteSampleTest, finite_sample_test
-from llma_tutorial.one_agent._inequalities import TOLERANCE
-from llma_tutorial.one_agent._pass_rate import PassRate, random_pass_rate
-from llma_tutorial.one_agent._tables import (
-    checked_counts,
-    checked_utility,
-    common_prior,
-    counts_from_table,
-    state_shares,
-)
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = [
-    "Check",
-    "ChoiceData",
-    "FiniteSampleTest",
-    "PassRate",
-    "Rationalisation",
-    "check",
-    "counts_from_table",
-    "finite_sample_test",
-    "random_pass_rate",
-    "rationalise",
-]
-
-
-@dataclass(frozen=True, eq=False)
-class ChoiceData:
-    """State-dependent stochastic choice in one or more environments.
-
-    Parameters
-    ----------
-    choice_probabilities : array-like of shape (M, X, A)
-        p_m(a | x); rows sum to 1. Actions may be chosen never.
-    prior : array-like of shape (X,) or (M, X)
-        Prior over states: one for all environments, or one for each.
-
-    Raises
-    ------
-    ValueError
-        If a row does not sum to one, or shapes disagree.
-
-    Notes
-    -----
-    Introduced in the chapter `one-agent/ribum`.
-
-    Examples
-    --------
-    >>> data = ChoiceData.from_counts([[[15, 5], [5, 15]], [[19, 1], [1, 19]]])
-    >>> data.choice_probabilities[1]
-    array([[0.95, 0.05],
-           [0.05, 0.95]])
-    """
-
-    choice_probabilities: ArrayLike
-    prior: ArrayLike
-
-    def __post_init__(self) -> None:
-        choices = _validate.probabilities("choice_probabilities", self.choice_probabilities, (None, None, None))
-        n_environments, n_states, _ = choices.shape
-        shape = (n_states,) if np.ndim(self.prior) == 1 else (n_environments, n_states)
-        object.__setattr__(self, "choice_probabilities", choices)
-        object.__setattr__(self, "prior", _validate.probabilities("prior", self.prior, shape))
-
-    @classmethod
-    def from_counts(cls, counts: ArrayLike, prior: ArrayLike | None = None) -> ChoiceData:
-        """Data from counts of shape (M, X, A), every state seen in every environment.
-
-        Without a `prior`, each environment's own shares of the states are used: equal for a balanced design; if they
-        differ, `check` will ask for the one prior that the agent was told.
-        """
-        counts = checked_counts(counts)
-        return cls(counts / counts.sum(axis=2, keepdims=True), state_shares(counts) if prior is None else prior)
-
-    @classmethod
-    def from_table(cls, table: pd.DataFrame | str, prior: ArrayLike | None = None) -> ChoiceData:
-        """Data from a long table (environment, state, action[, count]): a DataFrame or the path of a CSV file."""
-        return cls.from_counts(counts_from_table(table), prior)
-
-    @cached_property
-    def joint(self) -> np.ndarray:
-        """J_m(x, a) of shape (M, X, A)."""
-        return np.atleast_2d(self.prior)[:, :, None] * self.choice_probabilities
-
-    @property
-    def common_prior(self) -> np.ndarray:
-        """The one prior of all environments, of shape (X,); refuses if they differ."""
-        return common_prior(self.prior)
+from llma_tutorial.one_agent import inequalities
+from llma_tutorial.one_agent.choice_data import ChoiceData, checked_utility
+from llma_tutorial.one_agent.choice_data import counts_from_table as counts_from_table
+from llma_tutorial.one_agent.finite_samples import FiniteSampleTest as FiniteSampleTest
+from llma_tutorial.one_agent.finite_samples import PassRate as PassRate
+from llma_tutorial.one_agent.finite_samples import finite_sample_test as finite_sample_test
+from llma_tutorial.one_agent.finite_samples import random_pass_rate as random_pass_rate
+from llma_tutorial.one_agent.inequalities import TOLERANCE
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,18 +126,18 @@ def check(data: ChoiceData, utility: ArrayLike) -> Check:
     data.common_prior  # noqa: B018 - refuses unequal priors
     utility = checked_utility(utility, data.joint.shape)
     tolerance = TOLERANCE * float(np.abs(utility).max())
-    nias = _inequalities.nias_slacks(data.joint, utility)
-    values = _inequalities.information_values(data.joint, utility)
-    weights = _inequalities.niac_weights(values)
-    nias_slack, niac_slack = float(nias.min()), float(_inequalities.cheapest_cycle_mean(weights))
+    nias = inequalities.nias_slacks(data.joint, utility)
+    values = inequalities.information_values(data.joint, utility)
+    weights = inequalities.niac_weights(values)
+    nias_slack, niac_slack = float(nias.min()), float(inequalities.cheapest_cycle_mean(weights))
     several = len(weights) > 1
     return Check(
         passed=nias_slack >= -tolerance and niac_slack >= -tolerance,
         nias_slack=nias_slack,
         niac_slack=niac_slack,
-        attention_costs=_inequalities.least_costs(values) if niac_slack >= -tolerance else None,
+        attention_costs=inequalities.least_costs(values) if niac_slack >= -tolerance else None,
         worst_action=tuple(int(i) for i in np.unravel_index(nias.argmin(), nias.shape)),
-        worst_cycle=_inequalities.cheapest_cycle(weights) if several else (),
+        worst_cycle=inequalities.cheapest_cycle(weights) if several else (),
         tolerance=tolerance,
     )
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from one_agent import reference_ribum as reference
 
-from llma_tutorial.one_agent import _finite_sample, _inequalities
+from llma_tutorial.one_agent import finite_samples, inequalities
 from llma_tutorial.one_agent.attention import solve
 from llma_tutorial.one_agent.ribum import ChoiceData, check, finite_sample_test
 
@@ -74,9 +74,9 @@ def test_the_point_test_rejects_boundary_agents_at_any_sample_size():
 
 def test_without_the_unseen_observation_the_size_is_lost(monkeypatch):
     # planted fault: drop the extra observation, and nearly empty cells pretend to be noiseless
-    draw = _finite_sample._Choices.draw
+    draw = finite_samples.Choices.draw
     monkeypatch.setattr(
-        _finite_sample._Choices, "draw", lambda self, n, rng: (draw(self, n, rng)[0], np.zeros((n, *self.sizes.shape)))
+        finite_samples.Choices, "draw", lambda self, n, rng: (draw(self, n, rng)[0], np.zeros((n, *self.sizes.shape)))
     )
     rare = np.array([[[0.93, 0.07], [0.93, 0.07]]])
     indifferent = np.array([[[0.0, 1.0], [0.0, -1.0]]])
@@ -93,7 +93,7 @@ def test_worst_relabelling_equals_enumeration():
     rng = np.random.default_rng(16)
     joint, utility = rng.dirichlet(np.ones(3), (2, 2)) / 2, rng.normal(size=(2, 2, 3))
     own = np.einsum("mxa,mxa->m", joint, utility)
-    gains = _inequalities.information_values(joint, utility) - own
+    gains = inequalities.information_values(joint, utility) - own
     for m in range(2):
         for k in range(2):
             expected = reference.worst_relabelling(joint[k].tolist(), utility[m].tolist(), utility[k].tolist())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from one_agent.reference_recovery import margin_by_loops
 
-from llma_tutorial.one_agent import _inequalities, _margin_program
+from llma_tutorial.one_agent import inequalities, recovery
 from llma_tutorial.one_agent.attention import solve
 from llma_tutorial.one_agent.recovery import cost_of_attention, distance, max_margin, sparsest
 from llma_tutorial.one_agent.ribum import ChoiceData, check, rationalise
@@ -23,10 +23,10 @@ def shannon_data():
 
 def violations(data, utility, costs, margin, scaled):
     """Largest violation of NIAS and NIAC with margin, evaluated directly."""
-    nias = _inequalities.nias_slacks(data.joint, utility)
+    nias = inequalities.nias_slacks(data.joint, utility)
     weight = data.joint.sum(axis=1)[:, :, None] if scaled else 1.0
-    values = _inequalities.information_values(data.joint, utility)
-    net = _inequalities.niac_weights(values) - costs[:, None] + costs[None, :]
+    values = inequalities.information_values(data.joint, utility)
+    net = inequalities.niac_weights(values) - costs[:, None] + costs[None, :]
     np.fill_diagonal(net, np.inf)
     return max(float((margin * weight - nias).max()), float(margin - net.min()))
 
@@ -206,9 +206,9 @@ def test_recovered_cost():
     nothing = cost_of_attention(data, STAKES, np.tile([0.2, 0.8], (3, 1)))
     assert nothing.lower == pytest.approx(0, abs=1e-12)
     assert nothing.upper == pytest.approx(0, abs=1e-12)
-    values = _inequalities.information_values(data.joint, STAKES)
+    values = inequalities.information_values(data.joint, STAKES)
     for strategy in random_strategies(np.random.default_rng(4), 50):
-        worth = _inequalities.information_values((PRIOR[:, None] * strategy)[None], STAKES)[:, 0]
+        worth = inequalities.information_values((PRIOR[:, None] * strategy)[None], STAKES)[:, 0]
         cost = cost_of_attention(data, STAKES, strategy)
         assert (worth - cost.lower <= np.diagonal(values) - cost.attention_costs[:, 0] + 1e-9).all()
         assert (worth - cost.upper <= np.diagonal(values) - cost.attention_costs[:, 1] + 1e-9).all()
@@ -219,7 +219,7 @@ def test_recovered_cost_is_convex_and_the_smallest():
     rng = np.random.default_rng(5)
     price, shannon = 1.0, lambda p: _information(p, PRIOR)
     c_true = np.array([price * shannon(p) for p in data.choice_probabilities])
-    values = np.diagonal(_inequalities.information_values(data.joint, STAKES))
+    values = np.diagonal(inequalities.information_values(data.joint, STAKES))
     for one, other in zip(random_strategies(rng, 40), random_strategies(rng, 40), strict=True):
         # convex in mixtures of experiments: half the time one, half the time the other, and it is known which
         mixture = np.hstack([one, other]) / 2
@@ -227,7 +227,7 @@ def test_recovered_cost_is_convex_and_the_smallest():
         parts = [cost_of_attention(data, STAKES, p).lower for p in (one, other)]
         assert mixed <= np.mean(parts) + 1e-9
         # pointwise smallest: Shannon's cost explains the data with c_true, so it lies above C at c_true
-        worth = _inequalities.information_values((PRIOR[:, None] * one)[None], STAKES)[:, 0]
+        worth = inequalities.information_values((PRIOR[:, None] * one)[None], STAKES)[:, 0]
         assert max(0, (c_true + worth - values).max()) <= price * shannon(one) + 1e-7
 
 
@@ -271,9 +271,9 @@ def test_distance_sees_only_what_choices_can_reveal():
 
 def test_the_optimality_check_catches_a_wrong_answer(monkeypatch):
     # planted fault: a solution that is off by 1e-3
-    program = _margin_program.MarginProgram
-    honest = program._kkt_error
-    monkeypatch.setattr(program, "_kkt_error", lambda self, point, *rest: honest(self, point + 1e-3, *rest))
+    program = recovery.MarginProgram
+    honest = program.kkt_error
+    monkeypatch.setattr(program, "kkt_error", lambda self, point, *rest: honest(self, point + 1e-3, *rest))
     with pytest.raises(RuntimeError, match="The optimality conditions must hold to 1e-07"):
         max_margin(shannon_data())
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from one_agent import reference_ribum as reference
 from strategies import distributions
 
-from llma_tutorial.one_agent import _inequalities
+from llma_tutorial.one_agent import inequalities
 from llma_tutorial.one_agent.attention import solve
 from llma_tutorial.one_agent.recovery import cost_of_attention
 from llma_tutorial.one_agent.ribum import ChoiceData, check, counts_from_table, random_pass_rate, rationalise
@@ -46,7 +46,7 @@ def test_check_equals_loops(data, seed):
         slack, _ = reference.niac_slack(joint, utility.tolist())
         assert verdict.niac_slack == pytest.approx(slack, abs=1e-12)
         holds = holds and slack >= -1e-9
-        weights = _inequalities.niac_weights(_inequalities.information_values(data.joint, utility))
+        weights = inequalities.niac_weights(inequalities.information_values(data.joint, utility))
         cycle = verdict.worst_cycle
         assert weights[cycle, np.roll(cycle, -1)].mean() == pytest.approx(slack, abs=1e-12)
         assert len(set(cycle)) == len(cycle) >= 2
@@ -61,8 +61,8 @@ def test_cheapest_cycles_of_larger_graphs():
             means = [
                 np.mean([weights[m, k] for m, k in zip(c, c[1:] + c[:1], strict=True)]) for c in reference.all_cycles(n)
             ]
-            assert _inequalities.cheapest_cycle_mean(weights) == pytest.approx(min(means))
-            cycle = _inequalities.cheapest_cycle(weights)
+            assert inequalities.cheapest_cycle_mean(weights) == pytest.approx(min(means))
+            cycle = inequalities.cheapest_cycle(weights)
             assert weights[cycle, np.roll(cycle, -1)].mean() == pytest.approx(min(means))
 
 
@@ -71,11 +71,11 @@ def test_costs_exist_exactly_when_no_cycle_is_negative():
     outcomes = set()
     for _ in range(300):
         joint = rng.dirichlet(np.ones(2), (3, 2)) / 2
-        values = _inequalities.information_values(joint, rng.random((3, 2, 2)))
-        weights = _inequalities.niac_weights(values)
-        costs = _inequalities.least_costs(values)
+        values = inequalities.information_values(joint, rng.random((3, 2, 2)))
+        weights = inequalities.niac_weights(values)
+        costs = inequalities.least_costs(values)
         feasible = bool((weights >= costs[:, None] - costs[None, :] - 1e-9).all())
-        assert feasible == bool(_inequalities.cheapest_cycle_mean(weights) >= -1e-9)
+        assert feasible == bool(inequalities.cheapest_cycle_mean(weights) >= -1e-9)
         outcomes.add(feasible)
     assert outcomes == {True, False}
 
@@ -110,7 +110,7 @@ def test_whoever_passes_maximises_against_the_recovered_cost():
         for m in range(2):
             net = (data.joint[m] * utility[m]).sum() - costs[m]
             for strategy in rng.dirichlet(np.ones(3), (15, 2)):
-                worth = _inequalities.information_values((prior[:, None] * strategy)[None], utility[m][None])[0, 0]
+                worth = inequalities.information_values((prior[:, None] * strategy)[None], utility[m][None])[0, 0]
                 assert worth - cost_of_attention(data, utility, strategy).lower <= net + 1e-9
     assert found > 10
 
@@ -130,8 +130,8 @@ def test_unequal_priors_reject_rational_agents():
         utility, priors = rng.random((3, 3, 3)) * np.eye(3), rng.dirichlet(np.ones(3), 3)
         choices = [solve(u, prior, 0.2).choice_probabilities for u, prior in zip(utility, priors, strict=True)]
         data = ChoiceData(choices, priors)
-        weights = _inequalities.niac_weights(_inequalities.information_values(data.joint, utility))
-        failed += _inequalities.cheapest_cycle_mean(weights) < -1e-7
+        weights = inequalities.niac_weights(inequalities.information_values(data.joint, utility))
+        failed += inequalities.cheapest_cycle_mean(weights) < -1e-7
         assert reference.nias_slack(data.joint.tolist(), utility.tolist()) > -1e-6
     assert 0.5 < failed / 400 < 0.95
     with pytest.raises(ValueError, match=r"`prior` must be the same in every environment.*pass the one `prior`"):
@@ -154,7 +154,7 @@ def test_attention_costs_explain_the_data():
     utility = np.array([1.0, 2.0, 4.0])[:, None, None] * np.eye(3)
     data = shannon(utility, np.full(3, 1 / 3), 0.7)
     costs = check(data, utility).attention_costs
-    values = _inequalities.information_values(data.joint, utility)
+    values = inequalities.information_values(data.joint, utility)
     assert (np.diagonal(values) - costs >= (values - costs).max(axis=1) - 1e-12).all()
     assert costs[0] == 0
     assert (np.diff(costs) > 0).all()
@@ -172,9 +172,9 @@ def test_rationalise_explains_everything(data):
     story = rationalise(data)
     assert (story.utility >= 0).all()
     assert (story.utility <= 1).all()
-    nias = _inequalities.nias_slacks(data.joint, story.utility)
+    nias = inequalities.nias_slacks(data.joint, story.utility)
     assert nias.min() >= -1e-12
-    values = _inequalities.information_values(data.joint, story.utility)
+    values = inequalities.information_values(data.joint, story.utility)
     net = values - story.attention_costs
     assert (np.diagonal(net) >= net.max(axis=1) - 1e-12).all()
     if data.prior.ndim == 1:

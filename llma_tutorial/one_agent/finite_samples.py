@@ -30,8 +30,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from llma_tutorial import _validate
-from llma_tutorial.one_agent import _inequalities
-from llma_tutorial.one_agent._tables import (
+from llma_tutorial.one_agent import inequalities
+from llma_tutorial.one_agent.choice_data import (
     checked_counts,
     checked_utility,
     common_prior,
@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SELECTION = 2.5  # a rule that is worse by this many standard errors cannot bind: wrong in 0.6 % of cases at most
-BLOCK = 2_000_000  # numbers held at a time while noise is drawn
+NUMBERS = 2_000_000  # held at a time while noise is drawn
+AGENTS = 4096  # random agents judged at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,20 +140,20 @@ def finite_sample_test(
     """
     n_draws = _validate.integer("n_draws", n_draws, 19)
     rng = _validate.generator(rng)
-    units = _Texts(counts) if hasattr(counts, "columns") and "text" in counts.columns else _Choices(counts)
+    units = Texts(counts) if hasattr(counts, "columns") and "text" in counts.columns else Choices(counts)
     shape = units.shares.shape
     utility = checked_utility(utility, shape)
     given = None if prior is None else _validate.probabilities("prior", prior, (shape[1],))
     prior = common_prior(state_shares(units.counts)) if given is None else given
-    values = _inequalities.relabelled_values(prior[:, None] * units.shares, utility)
+    values = inequalities.relabelled_values(prior[:, None] * units.shares, utility)
     own = np.einsum("x,mxa,mxa->m", prior, units.shares, utility)
     observed = _groups(values.max(axis=-1).sum(axis=-1) - own)
     binding = _binding(values, units, utility, prior)
-    block = max(BLOCK // values.size, 1)
+    block = max(NUMBERS // values.size, 1)
     sizes = np.diff(np.append(np.arange(0, n_draws, block), n_draws))
     noise = np.concatenate([_groups(_noise(units, utility, prior, binding, int(size), rng)) for size in sizes])
     critical = np.quantile(noise, 0.95, axis=0)
-    rounding = _inequalities.TOLERANCE * np.abs(utility).max()
+    rounding = inequalities.TOLERANCE * np.abs(utility).max()
     unit = np.where(critical > rounding, critical, np.inf)  # a group in which nothing may bind shows no violation
     statistic = (np.where(observed > rounding, observed, 0.0) / unit).max()
     exceed = (noise / unit).max(axis=1) >= statistic if statistic > 0 else np.ones(n_draws, dtype=bool)
@@ -164,11 +165,11 @@ def finite_sample_test(
         nias_critical=critical[:n_environments],
         niac_critical=float(critical[-1]) if n_environments > 1 else 0.0,
         n_draws=n_draws,
-        clustered=isinstance(units, _Texts),
+        clustered=isinstance(units, Texts),
     )
 
 
-class _Choices:
+class Choices:
     """Independent choices: shares[m, x, a], how many stand behind each row, and random reweightings of them."""
 
     def __init__(self, counts: ArrayLike | pd.DataFrame) -> None:
@@ -183,7 +184,7 @@ class _Choices:
         )
 
 
-class _Texts:
+class Texts:
     """The same for texts that are read in several environments: one weight for each text, shared by all its choices."""
 
     def __init__(self, table: pd.DataFrame) -> None:
@@ -216,11 +217,11 @@ def _groups(gains: np.ndarray) -> np.ndarray:
     nias = np.maximum(np.diagonal(gains, axis1=-2, axis2=-1), 0.0)
     if gains.shape[-1] == 1:
         return nias
-    niac = np.maximum(-_inequalities.cheapest_cycle_mean(-gains), 0.0)
+    niac = np.maximum(-inequalities.cheapest_cycle_mean(-gains), 0.0)
     return np.concatenate([nias, niac[..., None]], axis=-1)
 
 
-def _binding(values: np.ndarray, units: _Choices | _Texts, utility: np.ndarray, prior: np.ndarray) -> np.ndarray:
+def _binding(values: np.ndarray, units: Choices | Texts, utility: np.ndarray, prior: np.ndarray) -> np.ndarray:
     """Mask[m, k, a, b]: under m's payoff, b may be the best answer to k's recommendation a, as far as noise allows."""
     best = values.argmax(axis=-1)
     gaps = values.max(axis=-1, keepdims=True) - values
@@ -232,17 +233,115 @@ def _binding(values: np.ndarray, units: _Choices | _Texts, utility: np.ndarray, 
 
 
 def _noise(
-    units: _Choices | _Texts, utility: np.ndarray, prior: np.ndarray, binding: np.ndarray, n_draws: int,
+    units: Choices | Texts, utility: np.ndarray, prior: np.ndarray, binding: np.ndarray, n_draws: int,
     rng: np.random.Generator,
 ) -> np.ndarray:  # fmt: skip
     """Gains (R, M, M) that noise alone may show if every line that may bind does bind."""
     weights, extra = units.draw(n_draws, rng)
     totals = weights.sum(axis=3) + extra
     moved = prior[:, None] * (units.shares - weights / totals[..., None])
-    relabelled = np.where(binding, _inequalities.relabelled_values(moved, utility), -np.inf).max(axis=-1).sum(axis=-1)
+    relabelled = np.where(binding, inequalities.relabelled_values(moved, utility), -np.inf).max(axis=-1).sum(axis=-1)
     own = np.einsum("rmxa,mxa->rm", moved, utility)
     # Where the extra observation falls: the action and answer of that state that speak most against a violation.
     difference = utility[None, :, :, :, None] - utility[:, None, :, None, :]  # (m, k, x, a, b)
     worst = np.where(binding[:, :, None], difference, -np.inf).max(axis=(-2, -1))
     unseen = np.einsum("rkx,mkx->rmk", prior * extra / totals, worst)
     return relabelled - own[:, None, :] + unseen
+
+
+@dataclass(frozen=True, eq=False)
+class PassRate:
+    """How often random behaviour passes the tests, made by `random_pass_rate`. Prints as a table.
+
+    Attributes
+    ----------
+    nias, niac, both : float
+        Share of random agents that pass NIAS, NIAC, both.
+    n_draws : int
+    """
+
+    nias: float
+    niac: float
+    both: float
+    n_draws: int
+
+    def interval(self, test: str = "both") -> tuple[float, float]:
+        """Exact (Clopper-Pearson) 95 % interval for the pass rate of a test."""
+        from scipy.stats import beta
+
+        rate = getattr(self, _validate.one_of("test", test, ("nias", "niac", "both")))
+        passed = round(rate * self.n_draws)
+        low = beta.ppf(0.025, passed, self.n_draws - passed + 1) if passed else 0.0
+        high = beta.ppf(0.975, passed + 1, self.n_draws - passed) if passed < self.n_draws else 1.0
+        return float(low), float(high)
+
+    def __str__(self) -> str:
+        lines = [f"random behaviour, {self.n_draws} draws", "test   pass rate    95 % interval"]
+        for test, title in (("nias", "NIAS"), ("niac", "NIAC"), ("both", "both")):
+            low, high = self.interval(test)
+            lines.append(f"{title:6} {100 * getattr(self, test):8.3f} %    {100 * low:.3f} to {100 * high:.3f} %")
+        return "\n".join(lines)
+
+
+def random_pass_rate(
+    utility: ArrayLike,
+    prior: ArrayLike,
+    *,
+    n_draws: int = 10_000,
+    concentration: float = 1.0,
+    rng: np.random.Generator,
+) -> PassRate:
+    """Share of random agents, p_m(. | x) ~ Dirichlet, that pass at these payoffs: the number to print beside a verdict.
+
+    Parameters
+    ----------
+    utility : array-like of shape (M, X, A) or (n_draws, M, X, A)
+        Payoffs in utils; with four axes each draw has payoffs of its own.
+    prior : array-like of shape (X,)
+    n_draws : int
+        Number of random agents.
+    concentration : float
+        Parameter of the symmetric Dirichlet law; 1 draws uniformly from all choice rules.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    PassRate
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree.
+
+    Notes
+    -----
+    After Bronars' power index. Used in the chapter `one-agent/can-the-test-fail`.
+
+    Examples
+    --------
+    >>> stakes = [[[1, 0], [0, 1]], [[3, 0], [0, 3]]]
+    >>> rate = random_pass_rate(stakes, [0.5, 0.5], rng=np.random.default_rng(0))
+    >>> print(rate)
+    random behaviour, 10000 draws
+    test   pass rate    95 % interval
+    NIAS     25.000 %    24.154 to 25.861 %
+    NIAC     50.990 %    50.005 to 51.974 %
+    both     12.720 %    12.073 to 13.389 %
+    """
+    n_draws = _validate.integer("n_draws", n_draws, 1)
+    concentration = _validate.number("concentration", concentration, np.finfo(float).tiny)
+    per_draw = np.ndim(utility) == 4
+    utility = _validate.real_array("utility", utility, (n_draws,) * per_draw + (None,) * 3)
+    prior = _validate.probabilities("prior", prior, (utility.shape[-2],))
+    rng = _validate.generator(rng)
+    tolerance = inequalities.TOLERANCE * np.abs(utility).max()
+    passed = np.zeros(3)
+    for start in range(0, n_draws, AGENTS):
+        payoffs = utility[start : start + AGENTS] if per_draw else utility
+        size = (min(AGENTS, n_draws - start), *utility.shape[-3:-1])
+        joint = prior[:, None] * rng.dirichlet(np.full(utility.shape[-1], concentration), size)
+        nias = inequalities.nias_slacks(joint, payoffs).min(axis=(-3, -2, -1)) >= -tolerance
+        weights = inequalities.niac_weights(inequalities.information_values(joint, payoffs))
+        niac = inequalities.cheapest_cycle_mean(weights) >= -tolerance
+        passed += nias.sum(), niac.sum(), (nias & niac).sum()
+    return PassRate(*(passed / n_draws).tolist(), n_draws)

@@ -1,7 +1,13 @@
-"""Counts and payoffs at the boundary: long tables become counts[m, x, a], and both are checked in words."""
+"""Choice data: who chose what in which state of which environment, from counts, long tables or probabilities.
+
+Axes: counts[m, x, a] of environment m, state x, action a; choice probabilities p_m(a | x); the prior over states, and
+the joint laws J_m(x, a) = prior(x) p_m(a | x) on which every test of attention works.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +17,65 @@ from llma_tutorial import _validate
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class ChoiceData:
+    """State-dependent stochastic choice in one or more environments.
+
+    Parameters
+    ----------
+    choice_probabilities : array-like of shape (M, X, A)
+        p_m(a | x); rows sum to 1. Actions may be chosen never.
+    prior : array-like of shape (X,) or (M, X)
+        Prior over states: one for all environments, or one for each.
+
+    Notes
+    -----
+    Chapter `one-agent/ribum`.
+
+    Examples
+    --------
+    >>> data = ChoiceData.from_counts([[[15, 5], [5, 15]], [[19, 1], [1, 19]]])
+    >>> data.choice_probabilities[1]
+    array([[0.95, 0.05],
+           [0.05, 0.95]])
+    """
+
+    choice_probabilities: ArrayLike
+    prior: ArrayLike
+
+    def __post_init__(self) -> None:
+        choices = _validate.probabilities("choice_probabilities", self.choice_probabilities, (None, None, None))
+        n_environments, n_states, _ = choices.shape
+        shape = (n_states,) if np.ndim(self.prior) == 1 else (n_environments, n_states)
+        object.__setattr__(self, "choice_probabilities", choices)
+        object.__setattr__(self, "prior", _validate.probabilities("prior", self.prior, shape))
+
+    @classmethod
+    def from_counts(cls, counts: ArrayLike, prior: ArrayLike | None = None) -> ChoiceData:
+        """Data from counts of shape (M, X, A), every state seen in every environment.
+
+        Without a `prior`, each environment's own shares of the states are used: equal for a balanced design; if they
+        differ, `check` will ask for the one prior that the agent was told.
+        """
+        counts = checked_counts(counts)
+        return cls(counts / counts.sum(axis=2, keepdims=True), state_shares(counts) if prior is None else prior)
+
+    @classmethod
+    def from_table(cls, table: pd.DataFrame | str, prior: ArrayLike | None = None) -> ChoiceData:
+        """Data from a long table (environment, state, action[, count]): a DataFrame or the path of a CSV file."""
+        return cls.from_counts(counts_from_table(table), prior)
+
+    @cached_property
+    def joint(self) -> np.ndarray:
+        """J_m(x, a) of shape (M, X, A)."""
+        return np.atleast_2d(self.prior)[:, :, None] * self.choice_probabilities
+
+    @property
+    def common_prior(self) -> np.ndarray:
+        """The one prior of all environments, of shape (X,); refuses if they differ."""
+        return common_prior(self.prior)
 
 
 def checked_counts(counts: ArrayLike) -> np.ndarray:
@@ -92,14 +157,9 @@ def counts_from_table(table: pd.DataFrame | str) -> np.ndarray:
     -------
     numpy.ndarray of shape (M, X, A)
 
-    Raises
-    ------
-    ValueError
-        If a column is missing or has gaps.
-
     Notes
     -----
-    Used in the chapter `one-agent/hate-speech`.
+    Chapter `one-agent/hate-speech`.
 
     Examples
     --------
