@@ -39,7 +39,7 @@ notebooks: $(INSTALLED)  ## execute every notebook in place, write plain copies 
 	python book/_tools/execute.py
 	python book/_tools/export.py
 
-results: $(INSTALLED)  ## recompute the studies in book/_results that are out of date
+results: $(INSTALLED)  ## bring the studies in book/_results up to date
 	python book/_tools/results.py
 
 model: $(INSTALLED)  ## train the two language models that come with the package: minutes on two cores
@@ -53,15 +53,15 @@ times: $(INSTALLED)  ## measure how long each chapter takes, for the page of run
 	python book/_tools/run_times.py
 
 coursework: $(INSTALLED)  ## pages and instructor editions of the problem sets, from their masters
-	python book/_tools/coursework_editions.py pages
-	python book/_tools/coursework_editions.py instructor
+	python book/_tools/coursework/editions.py pages
+	python book/_tools/coursework/editions.py instructor
 
 homework: $(INSTALLED)  ## lay out the problem sets in homework/ and open them in JupyterLab
-	python book/_tools/coursework_editions.py homework
+	python book/_tools/coursework/editions.py homework
 	jupyter lab homework
 
 grade: $(INSTALLED)  ## grade a folder: make grade SUBMISSIONS=folder [MARKS=folder]
-	python book/_tools/coursework_grade.py "$(SUBMISSIONS)" "$(MARKS)"
+	python book/_tools/coursework/grade.py "$(SUBMISSIONS)" "$(MARKS)"
 
 screenshots: book  ## contact sheets of every page, three widths, light and dark: make screenshots [WORDS="cascades intro"]
 	python book/_tools/screenshots.py $(WORDS)

@@ -1,7 +1,6 @@
 """The command line.
 
 python -m llma_tutorial audit log.csv [--html report.html]      (`many-agents/audit-a-log`)
-python -m llma_tutorial record CHAPTER --model NAME             (`practice/your-own-model`)
 """
 
 from __future__ import annotations
@@ -59,11 +58,8 @@ def _figure(report: Report) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0 if it did what was asked, 1 if its input was refused."""
-    from llma_tutorial.reading.models import _class
-
     parser = argparse.ArgumentParser(prog="python -m llma_tutorial", description="Tools of the book for the shell.")
     commands = parser.add_subparsers(dest="command", required=True)
-    _class.add_parser(commands)
     audit = commands.add_parser(
         "audit", help="herding, measured from a decision log", description="Is this log of decisions herding?"
     )

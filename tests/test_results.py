@@ -11,6 +11,7 @@ SCRIPT = '''"""A study."""
 from llma_tutorial.many_agents import social
 
 STUDY = {"title": "Squares", "chapter": "none"}
+PROBE = {"cell": {"value": 3}, "digits": 2}
 
 
 def cells():
@@ -18,7 +19,7 @@ def cells():
 
 
 def compute(value, seed):
-    return {"square": value**2}
+    return {"square": value**2, "half": [value / 2, None], "way": "by hand"}
 '''
 
 
@@ -49,6 +50,35 @@ def test_comments_and_docstrings_leave_a_study_fresh(study):
 def test_changed_code_makes_a_study_stale(study):
     study.with_suffix(".py").write_text(SCRIPT.replace("value**2", "value**3"))
     assert not studies.is_fresh(study)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wrong"),
+    [
+        ("value**2", "value * value", None),
+        ("value / 2", "value / 2 + 0.004", None),  # within half a unit of the second decimal
+        ("value / 2", "value / 2 + 0.006", "cell 1['half'][0] is 1.506, saved is 1.5"),
+        ("value**2", "value**2 + value - 3", None),  # the probe is one cell; that is what it cannot see
+        ("value**2", "value**3", "cell 1['square'] is 27, saved is 9"),
+        ("None", "0", "cell 1['half'][1] is 0, saved is None"),
+        ("by hand", "by code", "cell 1['way'] is 'by code', saved is 'by hand'"),
+        ('"half"', '"halved"', "cell 1 is {'square': 9, 'halved': [1.5, None], 'way': 'by hand'}, saved is "
+         "{'square': 9, 'half': [1.5, None], 'way': 'by hand'}"),
+        ('"value": 2', '"value": 4', "the cells are others"),
+    ],
+)  # fmt: skip
+def test_only_other_numbers_make_a_study_stale(study, old, new, wrong):
+    study.with_suffix(".py").write_text(SCRIPT.replace(old, new))
+    saved = study.read_text()
+    assert not studies.is_fresh(study)
+    assert studies.mend(study) == ([] if wrong is None else [wrong])
+    assert studies.is_fresh(study) == (wrong is None)
+    if wrong is None:
+        after = json.loads(study.read_text())
+        assert after["probed"] == {"cell": {"value": 3}, "digits": 2}
+        assert after["cells"] == json.loads(saved)["cells"]
+    else:
+        assert study.read_text() == saved
 
 
 def test_a_missing_study_is_not_fresh(tmp_path):

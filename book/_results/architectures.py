@@ -14,6 +14,7 @@ from llma_tutorial.reading.corpora.grammar import ANSWERS
 from llma_tutorial.reading.models.architectures import ARCHITECTURES, SMALL, train_alike
 
 STUDY = {"title": "Readers of three architectures, trained alike", "chapter": "practice/architectures"}
+PROBE = {"cell": {"texts": 640, "architecture": "llama"}, "digits": 2}
 LOST = (20, 40, 60)  # words that are lost, in a hundred
 SIZES = (20, 50, 100, 200)
 SUBSETS = 40

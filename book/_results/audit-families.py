@@ -12,6 +12,7 @@ from scipy.special import expit
 from llma_tutorial.many_agents import audit, logs
 
 STUDY = {"title": "Coverage and dating of the audit on agents of known kind", "chapter": "many-agents/audit-a-log"}
+PROBE = {"cell": {"family": "logit", "case": "b"}, "digits": 6}
 FAMILIES = {"bayesian": logs.bayesian, "logit": logs.logit, "mixed_precision": logs.mixed_precision}
 PRECISION_GAP = 0.4  # of signals that are right with probability 0.7
 COLUMNS = {"a": ["run", "order", "action", "signal"], "b": ["run", "order", "action", "truth"]}

@@ -10,6 +10,7 @@ import pandas as pd
 from llma_tutorial.many_agents import audit, logs
 
 STUDY = {"title": "Size and power of the audit", "chapter": "many-agents/audit-a-log"}
+PROBE = {"cell": {"agents": "bayesian", "case": "b", "n_runs": 15}, "digits": 6}
 COLUMNS = {"a": ["run", "order", "action", "signal"], "b": ["run", "order", "action", "truth"]}
 MARGIN = 0.1
 

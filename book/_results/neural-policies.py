@@ -14,6 +14,7 @@ from llma_tutorial.control._text_line import TextLine
 from llma_tutorial.control.stopping import solve
 
 STUDY = {"title": "Networks that control a line of readers", "chapter": "control/neural-policies"}
+PROBE = {"cell": {"architecture": "linear", "batch_size": 32}, "digits": 3}
 QUESTIONS = ("insulting", "humiliating", "respectful")
 READINGS = (
     (368, 17, 44, 0, 161, 0, 10, 0),  # cold comments

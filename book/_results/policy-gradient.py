@@ -11,6 +11,7 @@ from llma_tutorial.control._thresholds import ThresholdPolicy
 from llma_tutorial.control.stopping import StoppingProblem, evaluate, quickest_herding, simulate, solve
 
 STUDY = {"title": "Learned thresholds", "chapter": "control/policy-gradient"}
+PROBE = {"cell": {"n_iterations": 10}, "digits": 6}
 MATRIX = [[0.7, 0.3], [0.1, 0.9]]
 PROBLEMS = {
     "H": (StoppingProblem(MATRIX, [1, 0], [0, 7], 0.99), [0.5, 0.5]),

@@ -12,6 +12,7 @@ from llma_tutorial.reading.corpora.grammar import ANSWERS, Grammar
 from llma_tutorial.reading.models.training import WORLDS, Recipe, train_reader
 
 STUDY = {"title": "Reading of unseen sentences against the number of patterns", "chapter": "reading/llm-as-sensor"}
+PROBE = {"cell": {"texts": 1000}, "digits": 2}
 TESTED = 600  # texts of each kind
 ALL = sum(
     len(p) for name in WORLDS for (_, held_out), p in corpora.world(name).grammar.patterns.items() if not held_out

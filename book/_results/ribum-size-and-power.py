@@ -6,6 +6,7 @@ from llma_tutorial.one_agent.attention import solve
 from llma_tutorial.one_agent.ribum import ChoiceData, check, finite_sample_test
 
 STUDY = {"title": "Size and power of the test for counts", "chapter": "one-agent/can-the-test-fail"}
+PROBE = {"cell": {"agent": "reversed attention", "n_states": 2, "samples": 20}, "digits": 6}
 AGENTS = ("Shannon", "same attention", "no attention", "reversed attention", "wrong actions", "random")
 DESIGNS = {2: [1.0, 2.0], 3: [1.0, 2.0, 4.0]}  # states and actions -> stakes, one environment for each
 PRICE = 0.8

@@ -9,6 +9,7 @@ import numpy as np
 from llma_tutorial.reading.writers import lineage
 
 STUDY = {"title": "Language models trained on their own text", "chapter": "many-agents/model-collapse"}
+PROBE = {"cell": {"n_sentences": 100, "n_generations": 2}, "digits": 2}
 DIETS = {"own text": 0.0, "a tenth fresh": 0.1, "half fresh": 0.5, "all text kept": 0.0, "true text only": 1.0}
 
 

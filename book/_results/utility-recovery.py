@@ -7,6 +7,7 @@ from llma_tutorial.one_agent.recovery import distance, max_margin, sparsest
 from llma_tutorial.one_agent.ribum import ChoiceData
 
 STUDY = {"title": "Recovered against true payoffs", "chapter": "one-agent/recovering-utility"}
+PROBE = {"cell": {"restriction": "shared", "n_environments": 2, "samples": 0}, "digits": 6}
 PRICE = 0.1
 
 

@@ -2,13 +2,17 @@
 
 A study is a module with
     STUDY      {"title": ..., "chapter": ...}
+    PROBE      {"cell": {...}, "digits": ...}: arguments that pick out a cell which takes seconds, and the number of
+               decimals to which its numbers are the study's word
     cells()    a list of keyword arguments, the seed among them
     compute()  takes one of them, returns a dict
 
 A saved study is fresh while the code that made it is the same: the study and every module of the package that it
-imports, directly or through others. Comments and docstrings do not count.
+imports, directly or through others; comments and docstrings do not count. Where code has changed, the probe decides:
+it is computed again, and if it finds the saved numbers the record takes the new hash and says so ("probed"). Only
+other numbers make a study stale, and then every cell is computed again.
 
-    python book/_tools/results.py [--force] [name ...]     computes what is not fresh
+    python book/_tools/results.py [--force] [name ...]     mends or computes what is not fresh
 """
 
 import argparse
@@ -87,6 +91,53 @@ def is_fresh(path: Path) -> bool:
     return json.loads(path.read_text(encoding="utf-8"))["code_hash"] == code_hash(path.with_suffix(".py"))
 
 
+# --- the probe ------------------------------------------------------------------------------------------------------
+
+
+def differences(found: object, saved: object, digits: int, place: str = "result") -> list[str]:
+    """Where two results differ: numbers beyond half a unit of the last of `digits` decimals, all else at all."""
+    if isinstance(found, dict) and isinstance(saved, dict) and found.keys() == saved.keys():
+        return [d for key in saved for d in differences(found[key], saved[key], digits, f"{place}[{key!r}]")]
+    if isinstance(found, list) and isinstance(saved, list) and len(found) == len(saved):
+        return [
+            d
+            for i, pair in enumerate(zip(found, saved, strict=True))
+            for d in differences(*pair, digits, f"{place}[{i}]")
+        ]
+    if isinstance(found, float) and isinstance(saved, int | float):
+        same = abs(found - saved) <= 0.5 * 10.0**-digits
+    else:
+        same = found == saved
+    return [] if same else [f"{place} is {found!r}, saved is {saved!r}"]
+
+
+def probe(path: Path) -> list[str]:
+    """What differs when the probe of a saved study is computed again."""
+    study = load_study(path.with_suffix(".py"))
+    saved = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    picked = study.PROBE["cell"].items()
+    number, cell = next((i, c) for i, c in enumerate(saved) if picked <= c["arguments"].items())
+    if [c["arguments"] for c in saved] != json.loads(_written(study.cells())):
+        return ["the cells are others"]
+    found = json.loads(_written(study.compute(**cell["arguments"])))
+    return differences(found, cell["result"], study.PROBE["digits"], f"cell {number}")
+
+
+def mend(path: Path) -> list[str]:
+    """Give a study whose probe still holds the hash of today's code; else say what differs."""
+    wrong = probe(path)
+    if not wrong:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        study = load_study(path.with_suffix(".py"))
+        record |= {"code_hash": code_hash(path.with_suffix(".py")), "probed": study.PROBE}
+        path.write_text(_written(record) + "\n", encoding="utf-8")
+    return wrong
+
+
+def _written(record):
+    return json.dumps(record, indent=1, default=lambda value: value.tolist())
+
+
 # --- computing ------------------------------------------------------------------------------------------------------
 
 
@@ -110,7 +161,7 @@ def write(name: str, folder: Path = FOLDER, n_jobs: int = 1) -> Path:
         "cells": saved,
     }
     path = script.with_suffix(".json")
-    path.write_text(json.dumps(record, indent=1, default=lambda value: value.tolist()) + "\n", encoding="utf-8")
+    path.write_text(_written(record) + "\n", encoding="utf-8")
     return path
 
 
@@ -120,17 +171,23 @@ def _compute(script, cell):
 
 
 def main() -> None:
-    """Compute the named studies, or all, that are not fresh."""
-    parser = argparse.ArgumentParser(description="Compute the studies in book/_results that are out of date.")
+    """Mend or compute the named studies, or all, that are not fresh."""
+    parser = argparse.ArgumentParser(description="Bring the studies in book/_results up to date.")
     parser.add_argument("names", nargs="*", help="studies to look at; all if none is named")
-    parser.add_argument("--force", action="store_true", help="compute fresh ones too")
+    parser.add_argument("--force", action="store_true", help="compute all cells, also of fresh ones")
     parser.add_argument("--n-jobs", type=int, default=2, help="processes over the cells of a study")
     arguments = parser.parse_args()
     for name in arguments.names or sorted(path.stem for path in FOLDER.glob("*.py")):
-        if not arguments.force and is_fresh(FOLDER / f"{name}.json"):
-            print(f"{name}: fresh")
-        else:
-            print(f"{name}: wrote {write(name, n_jobs=arguments.n_jobs).relative_to(ROOT)}")
+        path = FOLDER / f"{name}.json"
+        if not arguments.force and is_fresh(path):
+            print(f"{name}: fresh", flush=True)
+            continue
+        wrong = mend(path) if path.exists() and not arguments.force else ["it is to be computed"]
+        if not wrong:
+            print(f"{name}: the code has changed, the numbers have not", flush=True)
+            continue
+        print(f"{name}: {wrong[0]}", flush=True)
+        print(f"{name}: wrote {write(name, n_jobs=arguments.n_jobs).relative_to(ROOT)}", flush=True)
 
 
 if __name__ == "__main__":

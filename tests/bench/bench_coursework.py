@@ -4,15 +4,15 @@ import tempfile
 import time
 from pathlib import Path
 
-import coursework_class
-import coursework_grade
-import coursework_master
+import grade
+import master
+import school
 
 
 def measure() -> list[tuple[str, float, str, float]]:
     """Minutes for a class of eighty on all processors."""
     with tempfile.TemporaryDirectory() as folder:
-        coursework_class.build(coursework_master.read("problem-set-1"), Path(folder), 80)
+        school.build(master.read("problem-set-1"), Path(folder), 80)
         start = time.perf_counter()
-        coursework_grade.grade_all(Path(folder), "open")
+        grade.grade_all(Path(folder), "open")
         return [("grade 80 submissions of problem set 1", (time.perf_counter() - start) / 60, "min", 15)]

@@ -7,7 +7,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-import coursework_master as masters
+import master as masters
 
 CANARY = "LLMA" + "CANARY"  # one word, written so that this file holds none
 STEM = CANARY.lower()[:-1]  # as a search index writes it

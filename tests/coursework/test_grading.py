@@ -4,14 +4,14 @@ import json
 import time
 from pathlib import Path
 
-import coursework_class as school
-import coursework_editions as editions
-import coursework_grade as grading
-import coursework_master as masters
-import coursework_mutants
+import editions
+import grade as grading
+import master as masters
+import mutants
 import nbformat
 import psutil
 import pytest
+import school
 
 MASTER = masters.read("problem-set-1")
 FULL = {question.name: question.points for question in MASTER.questions.values()}
@@ -85,7 +85,7 @@ def test_reordered_and_doubled_cells_work_and_renamed_ones_say_what_to_do(graded
 
 
 def test_a_copied_notebook_has_the_numbers_of_somebody_else(graded):
-    assert points(graded["copied"]) == coursework_mutants.scores(MASTER, "copied", owner="somebody-else")
+    assert points(graded["copied"]) == mutants.scores(MASTER, "copied", owner="somebody-else")
     assert points(graded["copied"])["q1"] == 0
     assert graded["copied"]["notes"] == ["the notebook says STUDENT = 'somebody-else'"]
 

@@ -1,6 +1,6 @@
 """The kit beside every problem set: what a student reads when something is missing, unfinished, endless or copied."""
 
-import coursework_kit as kit
+import kit
 import numpy as np
 import pytest
 
@@ -105,7 +105,7 @@ def test_draws_stay_within_their_range():
 
 @pytest.mark.parametrize("course", ["", "two words", 'x"; import os'])
 def test_the_name_of_a_course_is_plain(course):
-    import coursework_editions
+    import editions
 
     with pytest.raises(ValueError, match="COURSE must be made of"):
-        coursework_editions.kit(course)
+        editions.kit(course)

@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import coursework_editions as editions
-import coursework_master as masters
+import editions
+import master as masters
 import pytest
 import yaml
 from coursework.leaks import CANARY, leaks, solutions

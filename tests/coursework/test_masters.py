@@ -4,10 +4,10 @@ import copy
 import re
 from dataclasses import replace
 
-import coursework_editions
-import coursework_kit as kit
-import coursework_master as masters
-import coursework_mutants
+import editions
+import kit
+import master as masters
+import mutants
 import nbformat
 import pytest
 from coursework.leaks import CANARY
@@ -25,7 +25,7 @@ def trials():
 
     def of(name):
         if name not in found:
-            found[name] = coursework_mutants.trials(MASTERS[name])
+            found[name] = mutants.trials(MASTERS[name])
         return found[name]
 
     return of
@@ -38,7 +38,7 @@ def solved():
 
     def of(name):
         if name not in found:
-            found[name] = coursework_mutants._quiet(MASTERS[name].solution(), {"__name__": "__main__"})
+            found[name] = mutants._quiet(MASTERS[name].solution(), {"__name__": "__main__"})
         return dict(found[name])
 
     return of
@@ -99,8 +99,8 @@ def test_public_tests_never_show_the_answer(name, question, solved):
 
 @each_question
 def test_an_unanswered_question_earns_nothing_and_says_so(name, question, solved):
-    scope = coursework_mutants._quiet(masters.stub(question.answer), solved(name))
-    trial = coursework_mutants._trial(MASTERS[name], question, "stub", "", scope, True)
+    scope = mutants._quiet(masters.stub(question.answer), solved(name))
+    trial = mutants._trial(MASTERS[name], question, "stub", "", scope, True)
     assert trial.score == 0
     assert len(trial.failed) >= 1
     assert any(re.search("not written yet|no answer yet", words) for _, words in trial.failed)
@@ -112,8 +112,8 @@ def test_what_the_package_does_is_refused_by_name(name, question, solved):
         home, _, attribute = refused.rpartition(".")
         function = re.findall(r"^def (\w+)\((.*?)\)", question.answer, re.MULTILINE)[0][0]
         code = f"def {function}(*args):\n    from {home} import {attribute}\n    return {attribute}(*args)"
-        scope = coursework_mutants._quiet(code, solved(name))
-        trial = coursework_mutants._trial(MASTERS[name], question, "refused", "", scope, True)
+        scope = mutants._quiet(code, solved(name))
+        trial = mutants._trial(MASTERS[name], question, "refused", "", scope, True)
         assert trial.score == 0
         assert any(
             f"`{attribute}` of the package does what this question asks for" in words for _, words in trial.failed
@@ -133,16 +133,14 @@ def test_cells_that_are_kept_back_carry_a_canary(name):
 
 @each_set
 def test_pages_are_what_the_masters_give(name):
-    assert (coursework_editions.ROOT / f"book/coursework/{name}.md").read_text() == coursework_editions.page(
-        MASTERS[name]
-    )
+    assert (editions.ROOT / f"book/coursework/{name}.md").read_text() == editions.page(MASTERS[name])
     for question in MASTERS[name].questions.values():
-        assert (coursework_editions.FIGURES / f"{name}-{question.name}.png").exists() == bool(question.figure)
+        assert (editions.FIGURES / f"{name}-{question.name}.png").exists() == bool(question.figure)
 
 
 @each_set
 def test_instructors_get_everything(name, trials):
-    edition = coursework_editions.instructor(MASTERS[name], coursework_mutants.table(MASTERS[name], trials(name)))
+    edition = editions.instructor(MASTERS[name], mutants.table(MASTERS[name], trials(name)))
     text = "\n".join(cell.source for cell in edition.cells)
     count = len(MASTERS[name].questions)
     assert text.count("**Rubric**") == text.count("**Common mistakes.**") == count
@@ -155,7 +153,7 @@ def test_a_mutant_that_is_right_is_found():
     question = master.questions["q2"]
     harmless = {"idea": "harmless", "replace": "total = joint.sum()", "by": "total = np.sum(joint)"}
     master.questions = {"q2": replace(question, mutants=[harmless])}
-    assert [trial.passed for trial in coursework_mutants.trials(master) if trial.kind == "mutant"] == [True]
+    assert [trial.passed for trial in mutants.trials(master) if trial.kind == "mutant"] == [True]
 
 
 def test_a_mutant_must_change_one_place():
@@ -193,7 +191,7 @@ def test_stub_keeps_names_and_docstrings():
 
 
 def test_instructors_are_told_the_true_counts():
-    page = (coursework_editions.ROOT / "book/coursework/for-instructors.md").read_text()
+    page = (editions.ROOT / "book/coursework/for-instructors.md").read_text()
     for name, master in MASTERS.items():
         questions = master.questions.values()
         counts = [len(questions)] + [sum(getattr(q, key) for q in questions) for key in ("points", "minutes")]
@@ -202,11 +200,11 @@ def test_instructors_are_told_the_true_counts():
 
 
 def test_slides_hold_the_statements_and_figures_of_a_chapter():
-    import coursework_slides
+    import slides
 
-    labels = coursework_slides.export.read_labels(coursework_editions.ROOT / "book")
-    path = coursework_editions.ROOT / "book/many-agents/cascades.ipynb"
-    cells = coursework_slides.slides(path, labels).cells
+    labels = slides.export.read_labels(editions.ROOT / "book")
+    path = editions.ROOT / "book/many-agents/cascades.ipynb"
+    cells = slides.slides(path, labels).cells
     text = "\n".join(cell.source for cell in cells)
     source = "\n".join(cell.source for cell in nbformat.read(path, 4).cells)
     assert cells[0].source.startswith("# Why agents herd")

@@ -1,7 +1,7 @@
 """What runs beside a submission inside its own kernel: limits for cells and output, and the tests, put there last.
 
 The grader adds two cells to the temporary copy of a submission: the first calls `start`, the last `finish`. Careless
-work is stopped here, with words; what gets past this is stopped by the limits of the process (`coursework_worker.py`).
+work is stopped here, with words; what gets past this is stopped by the limits of the process (`worker.py`).
 """
 
 import os
@@ -91,5 +91,4 @@ def finish(tests: dict[str, str], kit: str, output: object) -> None:
         (folder / f"{name}.py").write_text(text)
     own.write_text(kit)
     Checker.clear_results()
-    for name in ("kit", "coursework_kit"):
-        sys.modules.pop(name, None)
+    sys.modules.pop("kit", None)

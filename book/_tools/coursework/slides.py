@@ -1,13 +1,13 @@
 """Slides for teaching, from the chapters as they are: aims, statements, and figures with their captions.
 
-python book/_tools/coursework_slides.py     writes _build/coursework/slides/<part>-<chapter>.ipynb
+python book/_tools/coursework/slides.py     writes _build/coursework/slides/<part>-<chapter>.ipynb
 """
 
 import re
 from pathlib import Path
 
-import export
 import nbformat
+from editions import export
 
 TARGET = export.ROOT / "_build/coursework/slides"
 PARTS = ("reading", "one-agent", "many-agents", "control", "practice")

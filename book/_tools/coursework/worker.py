@@ -1,8 +1,8 @@
-"""Grade one submission: run by `coursework_grade.py` in a process and a folder of its own.
+"""Grade one submission: run by `grade.py` in a process and a folder of its own.
 
-    python coursework_worker.py JOB      JOB is a JSON file: submission, results, set, course, limits
+    python worker.py JOB      JOB is a JSON file: submission, results, set, course, limits
 
-The submission is copied, stripped of outputs, given the two cells of `coursework_guard.py`, and handed to otter-grader
+The submission is copied, stripped of outputs, given the two cells of `guard.py`, and handed to otter-grader
 (`otter run`). The results are written as JSON: points, words and whatever stopped.
 """
 
@@ -14,8 +14,8 @@ import zipfile
 from pathlib import Path
 
 TOOLS = Path(__file__).resolve().parent
-FIRST = "import coursework_guard as _g; _g.start(get_ipython(), {seconds}, {characters}); del _g"
-LAST = "import coursework_guard as _g; _g.finish({tests!r}, {kit!r}, print); del _g"
+FIRST = "import guard as _g; _g.start(get_ipython(), {seconds}, {characters}); del _g"
+LAST = "import guard as _g; _g.finish({tests!r}, {kit!r}, print); del _g"
 
 
 def limit(limits: dict) -> None:
@@ -32,14 +32,14 @@ def limit(limits: dict) -> None:
 
 def prepare(job: dict, folder: Path) -> tuple[Path, Path]:
     """The notebook to run and the archive of the tests, both in `folder`."""
-    import coursework_editions
-    import coursework_guard
-    import coursework_master
+    import editions
+    import guard
+    import master
     import nbformat
 
-    master = coursework_master.read(job["set"])
+    master = master.read(job["set"])
     tests = {question.name: master.tests(question, hidden=True) for question in master.questions.values()}
-    kit = coursework_editions.kit(job["course"])
+    kit = editions.kit(job["course"])
     notebook = nbformat.read(job["submission"], as_version=4)
     cells = [nbformat.v4.new_code_cell(cell.source) for cell in notebook.cells if cell.cell_type == "code"]
     first = nbformat.v4.new_code_cell(FIRST.format(**job["limits"]))
@@ -50,22 +50,22 @@ def prepare(job: dict, folder: Path) -> tuple[Path, Path]:
     archive = folder / "autograder.zip"
     with zipfile.ZipFile(archive, "w") as bundle:
         for name in tests:
-            bundle.writestr(f"tests/{name}.py", coursework_guard.PLACEHOLDER.format(name=name))
+            bundle.writestr(f"tests/{name}.py", guard.PLACEHOLDER.format(name=name))
         bundle.writestr("files/kit.py", kit)
-        bundle.writestr("files/coursework_guard.py", (TOOLS / "coursework_guard.py").read_text())
+        bundle.writestr("files/guard.py", (TOOLS / "guard.py").read_text())
         bundle.writestr("otter_config.json", json.dumps({"show_hidden": True, "print_summary": False}))
     return path, archive
 
 
 def outcome(results: object) -> dict:
     """Points and words of each question, and the cells that stopped, from what otter-grader found."""
-    import coursework_guard
-    import coursework_kit
+    import guard
+    import kit
 
     questions = {}
     for name, file in sorted(results.results.items()):
         cases = [
-            {"name": r.test_case.name, "passed": r.passed, "words": "" if r.passed else coursework_kit.message(r)}
+            {"name": r.test_case.name, "passed": r.passed, "words": "" if r.passed else kit.message(r)}
             for r in file.test_case_results
         ]
         questions[name] = {"points": file.score, "possible": file.possible, "cases": cases}
@@ -75,7 +75,7 @@ def outcome(results: object) -> dict:
             if output.output_type == "error":
                 lines = cell.source.strip().splitlines() or [""]
                 stopped.append({"begins": lines[0][:80], "words": f"{output.ename}: {output.evalue[:200]}"})
-            elif coursework_guard.ALTERED in output.get("text", ""):
+            elif guard.ALTERED in output.get("text", ""):
                 notes.append("changed or deleted the files of the tests; they were put back before grading")
     if results.catastrophic_error:
         notes.append("the notebook ended before it could be graded")

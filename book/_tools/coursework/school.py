@@ -3,17 +3,17 @@
 Correct ones, one for each mutant, some that stop, loop, print without end, write without end, take all memory, delete
 files, edit the tests, quit, hand in a damaged file, or copy a neighbour's work.
 
-    python book/_tools/coursework_class.py FOLDER [SIZE]     builds, grades twice and compares, all inside FOLDER
+    python book/_tools/coursework/school.py FOLDER [SIZE]     builds, grades twice and compares, all inside FOLDER
 """
 
 import sys
 from pathlib import Path
 
-import coursework_editions
-import coursework_master as masters
-import coursework_mutants
+import editions
+import master as masters
+import mutants
 import nbformat
-from coursework_master import Master
+from master import Master
 
 TROUBLE = {  # kind: (code of a cell, where it stands, points as designed)
     "stops": ("1 / 0", "before q3", "all"),
@@ -41,7 +41,7 @@ TROUBLE = {  # kind: (code of a cell, where it stands, points as designed)
 
 def submission(master: Master, student: str, answers: dict[str, str]) -> nbformat.NotebookNode:
     """A student's notebook with these answers in place of the stubs, the master's where none is given."""
-    notebook = coursework_editions.student(master)
+    notebook = editions.student(master)
     by_id = {f"{master.name}-{number}": cell for number, cell in enumerate(master.cells)}
     question, done = None, set()
     for cell in notebook.cells:
@@ -100,7 +100,7 @@ def build(master: Master, folder: Path, size: int = 80) -> dict[str, dict]:
         hand_in(student, notebook, points, noted="noted" in design or design == "none")
     (folder / "trouble-damaged.ipynb").write_text("no notebook at all")
     expected["trouble-damaged"] = {"points": {}, "noted": True}
-    copied = coursework_mutants.scores(master, "trouble-copied", owner="somebody-else")
+    copied = mutants.scores(master, "trouble-copied", owner="somebody-else")
     hand_in("trouble-copied", submission(master, "somebody-else", {}), copied, noted=True)
     hand_in("reordered", reordered(submission(master, "reordered", {})), full)
     for question in master.questions.values():
@@ -108,7 +108,7 @@ def build(master: Master, folder: Path, size: int = 80) -> dict[str, dict]:
             student = f"mutant-{question.name}-{number}"
             if len(expected) < size - 8:
                 answers = {question.name: masters.mutated(question, mutant)}
-                points = coursework_mutants.scores(master, student, **answers)
+                points = mutants.scores(master, student, **answers)
                 hand_in(student, submission(master, student, answers), points)
     number = 0
     while len(expected) < size:
@@ -135,15 +135,15 @@ def main(folder: str, size: str = "80") -> int:
     """Build the class, grade it twice, and compare with the design."""
     import time
 
-    import coursework_grade
+    import grade
 
     expected = build(masters.read("problem-set-1"), Path(folder) / "submissions", int(size))
     written = []
     for turn in ("first", "second"):
         start = time.perf_counter()
-        results = coursework_grade.grade_all(Path(folder) / "submissions", "open")
+        results = grade.grade_all(Path(folder) / "submissions", "open")
         print(f"{len(results)} submissions in {(time.perf_counter() - start) / 60:.1f} minutes")
-        coursework_grade.write(results, Path(folder) / turn)
+        grade.write(results, Path(folder) / turn)
         written.append({path.name: path.read_text() for path in sorted((Path(folder) / turn).rglob("*.*"))})
         wrong = differences(expected, results)
         print("\n".join(wrong) or "marks exactly as designed")

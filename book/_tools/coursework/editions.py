@@ -1,8 +1,8 @@
 """The editions of the coursework: one master in `book/coursework/instructor`, three things made of it.
 
-    python book/_tools/coursework_editions.py pages         pages of the book and the figures to expect
-    python book/_tools/coursework_editions.py homework      student editions; work that was begun is never touched
-    python book/_tools/coursework_editions.py instructor    instructor editions, in _build/coursework/instructor
+    python book/_tools/coursework/editions.py pages         pages of the book and the figures to expect
+    python book/_tools/coursework/editions.py homework      student editions; work that was begun is never touched
+    python book/_tools/coursework/editions.py instructor    instructor editions, in _build/coursework/instructor
 
 Homework goes to `homework/` unless a folder is named. COURSE=name in the environment is part of every draw of numbers.
 """
@@ -13,10 +13,12 @@ import shutil
 import sys
 from pathlib import Path
 
-import coursework_master as masters
-import export
+import master as masters
 import nbformat
-from coursework_master import ROOT, SECRET, Master, tags
+from master import ROOT, SECRET, Master, tags
+
+sys.path.append(str(ROOT / "book/_tools"))  # where the site's own exporter lives
+import export
 
 TOOLS = Path(__file__).resolve().parent
 FIGURES = ROOT / "book/_static"
@@ -109,7 +111,7 @@ def kit(course: str) -> str:
     """The text of `kit.py` for a course."""
     if not re.fullmatch(r"[\w.-]+", course):
         raise ValueError(f"COURSE must be made of letters, digits, dots and hyphens. Got {course!r}.")
-    text = (TOOLS / "coursework_kit.py").read_text(encoding="utf-8")
+    text = (TOOLS / "kit.py").read_text(encoding="utf-8")
     return text.replace('COURSE = "open"', f'COURSE = "{course}"', 1)
 
 
@@ -145,10 +147,7 @@ def draw_figures(master: Master) -> None:
 
 
 def run(code: str) -> dict:
-    """Names that a piece of code leaves behind; `kit` is the one in the tools."""
-    import importlib
-
-    sys.modules["kit"] = importlib.import_module("coursework_kit")
+    """Names that a piece of code leaves behind."""
     scope = {"__name__": "__main__"}
     exec(compile(code, "<answers>", "exec"), scope)
     return scope
@@ -167,16 +166,15 @@ def main(command: str, *rest: str) -> None:
             new = lay_out(master, folder, course)
             print(f"{'laid out' if new else 'kept your'} {folder / name / name}.ipynb")
         elif command == "instructor":
-            import coursework_mutants
+            import mutants
 
             target = ROOT / "_build/coursework/instructor"
             target.mkdir(parents=True, exist_ok=True)
-            nbformat.write(instructor(master, coursework_mutants.table(master)), target / f"{name}.ipynb")
+            nbformat.write(instructor(master, mutants.table(master)), target / f"{name}.ipynb")
             print(f"wrote {target / name}.ipynb")
         else:
             raise SystemExit(__doc__)
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(TOOLS))
     main(*(sys.argv[1:] or ["help"]))

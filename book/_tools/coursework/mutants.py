@@ -3,7 +3,7 @@
 A mutant is the solution with one expression replaced. A trial says what the tests of the question made of an answer,
 and whether its result has the type and the shape of the right one.
 
-    python book/_tools/coursework_mutants.py       prints the table; fails if a right answer fails or a mutant passes
+    python book/_tools/coursework/mutants.py       prints the table; fails if a right answer fails or a mutant passes
 """
 
 import contextlib
@@ -12,10 +12,10 @@ import os
 import sys
 from dataclasses import dataclass
 
-import coursework_kit as kit
-import coursework_master as masters
+import kit
+import master as masters
 import numpy as np
-from coursework_master import Master, Question
+from master import Master, Question
 from otter.test_files.exception_test import ExceptionTestFile
 
 OTHER = "a-student"  # whose numbers are not those of the sample

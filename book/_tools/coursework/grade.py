@@ -1,6 +1,6 @@
 """Grade a folder of submissions: marks as CSV, one readable report per student, the same every time.
 
-    python book/_tools/coursework_grade.py SUBMISSIONS [MARKS]     (make grade SUBMISSIONS=folder [MARKS=folder])
+    python book/_tools/coursework/grade.py SUBMISSIONS [MARKS]     (make grade SUBMISSIONS=folder [MARKS=folder])
 
 A submission is `SUBMISSIONS/<student>.ipynb` or `SUBMISSIONS/<student>/<any name>.ipynb`; the student's id is taken
 from there and decides the numbers that are expected. SET names the problem set of notebooks that have lost their
@@ -22,7 +22,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import coursework_master as masters
+import master as masters
 import psutil
 
 TOOLS = Path(__file__).resolve().parent
@@ -101,7 +101,7 @@ def _run(folder: Path, limits: dict) -> tuple[int, str]:
     env = {key: os.environ[key] for key in KEPT if key in os.environ}
     env |= {"HOME": str(folder / "home"), "TMPDIR": str(folder), "MPLBACKEND": "agg", "PYTHONHASHSEED": "0"}
     env |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "COURSEWORK_JOB": str(folder)}
-    command = [sys.executable, str(TOOLS / "coursework_worker.py"), str(folder / "job.json")]
+    command = [sys.executable, str(TOOLS / "worker.py"), str(folder / "job.json")]
     quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
     process = subprocess.Popen(command, cwd=folder, env=env, start_new_session=True, **quiet)
     try:

@@ -18,7 +18,7 @@ from pathlib import Path
 import nbformat
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 MASTERS = ROOT / "book/coursework/instructor"
 HEADING = re.compile(r"^## Question (?P<number>\d+)\. (?P<sort>By hand|By code|By experiment): (?P<title>.+)$", re.M)
 WEIGHT = re.compile(r"^\*(?P<points>\d+) points, (?P<minutes>\d+) minutes\*$", re.M)
