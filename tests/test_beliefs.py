@@ -6,7 +6,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import distributions
 
-from llma_tutorial.beliefs import bayes_update, best_response, filter_step, is_tp2, mlr_dominates
+from llma_tutorial.beliefs import (
+    bayes_update,
+    best_response,
+    condition,
+    draw,
+    filter_step,
+    is_tp2,
+    lattice,
+    mlr_dominates,
+    tie_law,
+    tie_rule,
+    worst_minor,
+)
 
 B = [[0.7, 0.3], [0.3, 0.7]]
 
@@ -123,3 +135,95 @@ def test_filter_keeps_the_mlr_order(data):
     posteriors = [filter_step(prior, matrix, y) for y in range(3)]
     assert mlr_dominates(posteriors[1], posteriors[0])
     assert mlr_dominates(posteriors[2], posteriors[1])
+
+
+# --- the same for arrays --------------------------------------------------------------------------------------------
+
+
+@settings(derandomize=True, deadline=None, max_examples=50)
+@given(data=st.data())
+def test_many_updates_at_once_are_the_single_ones(data):
+    priors = np.stack([data.draw(distributions(3, True)) for _ in range(4)])
+    likelihood = data.draw(distributions(3, True))
+    one_by_one = [bayes_update(prior, likelihood) for prior in priors]
+    assert np.array_equal(bayes_update(priors, likelihood), one_by_one)
+    beliefs, evidence = condition(priors * likelihood)
+    assert np.allclose(beliefs, one_by_one, atol=1e-15)
+    assert np.allclose(evidence, priors @ likelihood, atol=1e-15)
+
+
+def test_impossible_evidence_is_found_among_many():
+    with pytest.raises(ValueError, match=r"Got prior \[1\.0, 0\.0\] and likelihood \[0\.0, 1\.0\]"):
+        bayes_update([[0.5, 0.5], [1, 0]], [0, 1])
+    beliefs, evidence = condition(np.array([[0.2, 0.3], [0.0, 0.0]]))
+    assert evidence.tolist() == [0.5, 0.0]
+    assert beliefs.tolist() == [[0.4, 0.6], [0.0, 0.0]]
+
+
+@settings(derandomize=True, deadline=None, max_examples=100)
+@given(
+    values=st.lists(st.lists(st.sampled_from([0.0, 1.0, 1.0 + 1e-12, 2.0]), min_size=3, max_size=3), min_size=1),
+    own=st.integers(0, 2),
+)
+def test_the_tie_law_is_that_of_single_best_responses(values, own):
+    for rule in ("signal", "first", "random"):
+        law = tie_law(np.array(values), rule, scale=2.0, own_action=own)
+        for row, expected in zip(law, values, strict=True):
+            tied = [a for a in range(3) if expected[a] >= max(expected) - 1e-9]
+            if rule == "random":
+                assert row.tolist() == [(a in tied) / len(tied) for a in range(3)]
+            else:
+                assert row.tolist() == np.eye(3)[own if rule == "signal" and own in tied else tied[0]].tolist()
+
+
+def test_the_rule_of_the_book():
+    assert tie_rule(None, 3, 3) == "signal"
+    assert tie_rule(None, 2, 3) == "first"
+    assert tie_rule("random", 2, 3) == "random"
+    with pytest.raises(ValueError, match=r"unless there is one action for each signal\. Got 2 signals and 3 actions"):
+        tie_rule("signal", 2, 3)
+    with pytest.raises(ValueError, match=r"`tie_break` must be one of .*\. Got .last."):
+        tie_rule("last", 2, 2)
+    with pytest.raises(ValueError, match="`own_action` must be given"):
+        tie_law(np.ones((2, 2)), "signal", scale=1.0)
+
+
+def test_draws_are_those_of_numpy():
+    """`Generator.choice` inverts the same distribution function on the same uniform numbers."""
+    law = np.array([[0.1, 0.6, 0.3], [0.0, 1.0, 0.0], [0.25, 0.25, 0.5]])
+    for row in law:
+        drawn = draw(row, np.random.default_rng(3).random(500))
+        assert np.array_equal(drawn, np.random.default_rng(3).choice(3, 500, p=row))
+        rows = np.zeros(500, dtype=int)
+        assert np.array_equal(draw(row[None], np.random.default_rng(3).random(500), rows), drawn)
+    assert draw(law, np.array([0.69, 0.999, 0.24])).tolist() == [1, 1, 0]
+    uniforms = np.random.default_rng(4).random((3, 400))
+    assert np.array_equal(draw(law, uniforms, np.arange(3)[:, None])[2], draw(law[2], uniforms[2]))
+
+
+def test_the_end_of_a_row_is_never_passed():
+    law = np.full(10, 0.1)  # sums to 1 - 1e-16
+    assert draw(law, np.array([np.nextafter(1.0, 0.0)])).tolist() == [9]
+    assert draw(law[None], np.array([np.nextafter(1.0, 0.0)])).tolist() == [9]
+
+
+def test_the_lattice_by_hand():
+    assert lattice(1, 3).tolist() == [[1.0]]
+    assert lattice(2, 4)[:, 1].tolist() == [1.0, 0.75, 0.5, 0.25, 0.0]
+    assert len(lattice(4, 5)) == 56  # 8 over 3
+    assert np.allclose(lattice(4, 5).sum(axis=1), 1)
+
+
+def test_orders_of_many_beliefs():
+    """The lattice of three states: against a plain loop over ratios."""
+    beliefs = lattice(3, 4)
+    table = mlr_dominates(beliefs[:, None], beliefs[None])
+    for p, row in zip(beliefs, table, strict=True):
+        wanted = [all(p[j] * q[i] >= p[i] * q[j] for i in range(3) for j in range(i, 3)) for q in beliefs]
+        assert row.tolist() == wanted
+
+
+def test_the_worst_minor_is_named():
+    assert worst_minor([[0.5, 0.25, 0.25], [0.25, 0.5, 0.25], [0.5, 0.25, 0.25]]) == (-0.1875, (1, 2), (0, 1))
+    assert worst_minor(B) is None
+    assert worst_minor([[1.0, 2.0]]) is None  # one row has no minors

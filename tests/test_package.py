@@ -1,5 +1,6 @@
 """The package as a whole: what an import loads, what the lock holds, which version it says it is."""
 
+import ast
 import importlib
 import json
 import re
@@ -48,16 +49,105 @@ def test_lazy_names_resolve():
             assert getattr(package, name) is not None
 
 
-def long_modules(*folders: Path) -> list[str]:
-    """Modules beyond the 350 lines that CONTRIBUTING.md allows."""
-    files = [path for folder in folders for path in sorted(folder.rglob("*.py"))]
-    return [path.name for path in files if len(path.read_text(encoding="utf-8").splitlines()) > 350]
+# --- the house ------------------------------------------------------------------------------------------------------
 
 
-def test_modules_are_short(tmp_path):
-    (tmp_path / "long.py").write_text("\n" * 351)
-    assert long_modules(tmp_path) == ["long.py"]
-    assert long_modules(ROOT / "llma_tutorial", ROOT / "book/_tools") == []
+def modules(root: Path) -> dict[str, Path]:
+    """Every module below a folder by its dotted name; a package is its `__init__`."""
+    found = {}
+    for path in sorted(root.rglob("*.py")):
+        parts = path.relative_to(root.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def private_modules(root: Path) -> list[str]:
+    """Modules whose name begins with one underscore."""
+    return [name for name in modules(root) if re.match(r"_(?!_)", name.split(".")[-1])]
+
+
+def imports(path: Path, known: dict[str, Path]) -> dict[str, set[str]]:
+    """Modules of the package that a file imports, anywhere in it, each with the names taken from it."""
+    found: dict[str, set[str]] = {}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name in known:
+                    found.setdefault(alias.name, set())
+        elif isinstance(node, ast.ImportFrom) and node.module in known:
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                if name in known:
+                    found.setdefault(name, set())
+                else:
+                    found.setdefault(node.module, set()).add(alias.name)
+    return found
+
+
+def circles(root: Path) -> list[str]:
+    """Modules that import themselves, directly or through others; lazy `__init__` files import nothing."""
+    known = modules(root)
+    arrows = {name: set(imports(path, known)) for name, path in known.items()}
+
+    def reached(name: str) -> set[str]:
+        seen, waiting = set(), set(arrows[name])
+        while waiting:
+            seen |= (now := {waiting.pop()})
+            waiting |= arrows[now.pop()] - seen
+        return seen
+
+    return [name for name in known if name in reached(name)]
+
+
+def reaches(root: Path, files: list[Path]) -> list[str]:
+    """Files that take a private name out of a module of the package, by import or as an attribute."""
+    known, found = modules(root), []
+    for path in files:
+        taken = {(module, name) for module, names in imports(path, known).items() for name in names}
+        local = {name.split(".")[-1]: name for name in imports(path, known)}
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in local:
+                taken.add((local[node.value.id], node.attr))
+        found += [f"{path.name}: {module}.{name}" for module, name in sorted(taken) if re.match(r"_(?!_)", name)]
+    return [place for place in found if not place.endswith("._validate")]
+
+
+PACKAGE = ROOT / "llma_tutorial"
+
+
+def test_only_the_checks_of_arguments_are_private():
+    assert private_modules(PACKAGE) == ["llma_tutorial._validate"]
+
+
+def test_no_module_imports_itself():
+    assert circles(PACKAGE) == []
+
+
+def test_nobody_reaches_into_a_module():
+    assert reaches(PACKAGE, sorted(PACKAGE.rglob("*.py"))) == []
+    assert reaches(PACKAGE, sorted((ROOT / "tests").rglob("*.py"))) == []
+
+
+def test_faults_of_a_house_are_seen(tmp_path):
+    house = tmp_path / "house"
+    for name, text in {
+        "__init__": "",
+        "_hidden": "",
+        "ground": "def _own(): ...",
+        "up": "from house import down",
+        "down": "def late():\n    from house.up import _inner",
+        "guest": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from house.host import Host",
+        "host": "import house.guest",
+        "thief": "from house import ground\nground._own()",
+    }.items():
+        (house / f"{name}.py").parent.mkdir(exist_ok=True)
+        (house / f"{name}.py").write_text(text)
+    assert private_modules(house) == ["house._hidden"]
+    assert circles(house) == ["house.down", "house.guest", "house.host", "house.up"]
+    assert reaches(house, sorted(house.glob("*.py"))) == [
+        "down.py: house.up._inner",
+        "thief.py: house.ground._own",
+    ]
 
 
 def test_unknown_name_is_refused():

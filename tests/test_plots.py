@@ -1,5 +1,8 @@
 """Figures show what they are given, in colours that differ in grey."""
 
+import re
+from pathlib import Path
+
 import matplotlib
 import numpy as np
 import pytest
@@ -35,6 +38,12 @@ def test_style_is_opaque_and_reads_in_grey():
     assert contrast(plots.PALETTE[0], plots.PALETTE[1]) > 3  # the two colours used most differ without hue
     assert all(contrast(colour, "white") > 2 for colour in plots.PALETTE)
     assert len({str(line) for line in plots.LINES}) == len(set(plots.MARKERS)) == len(plots.PALETTE)
+
+
+def test_live_figures_have_the_colours_of_the_drawn_ones():
+    sheet = (Path(__file__).resolve().parents[1] / "book/_static/explorables.css").read_text()
+    light = dict(re.findall(r"--action-(\d): (#\w{6});", sheet[: sheet.index("data-theme")]))
+    assert list(light.values()) == list(plots.PALETTE[:3])
 
 
 def test_figures_show_what_they_are_given():
