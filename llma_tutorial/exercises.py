@@ -15,21 +15,12 @@ from numpy.typing import ArrayLike
 from llma_tutorial import _validate
 
 DIGITS = 3
-_ANSWERS = {
-    "ex-bayes-cost": (
-        "4e68547c36ecc76b",
-        "79039f23bde4ed72",
-    ),
+ANSWERS = {
+    "ex-bayes-cost": ("4e68547c36ecc76b", "79039f23bde4ed72"),
     "ex-cascades-tail": ("9ea2accc63244346",),
     "ex-engine-echo": ("ba78cb4909c6d498",),
-    "ex-social-against": (
-        "d4aeb4d68d354101",
-        "e92a71e228286586",
-    ),
-    "ex-structure-price": (
-        "f308e3982ef3ca09",
-        "b562f1628079e093",
-    ),
+    "ex-social-against": ("d4aeb4d68d354101", "e92a71e228286586"),
+    "ex-structure-price": ("f308e3982ef3ca09", "b562f1628079e093"),
 }
 
 
@@ -47,23 +38,18 @@ def check(label: str, answer: ArrayLike) -> bool:
     -------
     bool
 
-    Raises
-    ------
-    ValueError
-        If there is no such exercise, or it asks for another number of numbers.
-
     Notes
     -----
-    Described in `how-to-use`. A unit in the last decimal is forgiven.
+    A unit in the last decimal is forgiven. Chapter `how-to-use`.
 
     Examples
     --------
     >>> check("ex-engine-echo", 5)
     False
     """
-    _validate.one_of("label", label, list(_ANSWERS))
+    _validate.one_of("label", label, list(ANSWERS))
     values = np.atleast_1d(np.asarray(answer, dtype=float))
-    expected = _ANSWERS[label]
+    expected = ANSWERS[label]
     if values.shape != (len(expected),):
         raise ValueError(f"`answer` must hold {len(expected)} number(s) for {label}. Got shape {values.shape}.")
     return all(

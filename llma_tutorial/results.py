@@ -29,14 +29,9 @@ def load(name: str) -> dict[str, Any]:
         ``title``, ``chapter``, ``function``, ``cells`` (each with ``arguments`` and ``result``), ``package_version``,
         ``seconds``, ``code_hash``.
 
-    Raises
-    ------
-    FileNotFoundError
-        If no study of that name was saved.
-
     Notes
     -----
-    Explained in the chapter `how-to-use`.
+    Chapter `how-to-use`.
 
     Examples
     --------

@@ -15,7 +15,7 @@ RIGHT = {
 }
 
 
-@pytest.mark.parametrize("label", sorted(exercises._ANSWERS))
+@pytest.mark.parametrize("label", sorted(exercises.ANSWERS))
 def test_right_answers_pass_and_near_misses_fail(label):
     right = np.array(RIGHT[label], dtype=float)
     assert exercises.check(label, right)
@@ -29,8 +29,8 @@ def test_right_answers_pass_and_near_misses_fail(label):
 
 def test_every_name_is_that_of_an_exercise():
     labels = {d.options.get("label") for page in read_book() for d in directives(page.text) if "exercise" in d.name}
-    assert set(exercises._ANSWERS) <= labels
-    assert set(exercises._ANSWERS) == set(RIGHT)
+    assert set(exercises.ANSWERS) <= labels
+    assert set(exercises.ANSWERS) == set(RIGHT)
 
 
 def test_unknown_names_and_other_counts_are_refused():

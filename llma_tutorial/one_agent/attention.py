@@ -90,14 +90,12 @@ def solve(
 
     Raises
     ------
-    ValueError
-        If an array is malformed or a price is negative.
     RuntimeError
         If the gap is still too large after 200 Newton steps.
 
     Notes
     -----
-    Derived in the chapter `one-agent/rational-inattention`.
+    Chapter `one-agent/rational-inattention`.
 
     Examples
     --------

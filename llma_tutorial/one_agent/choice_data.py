@@ -80,10 +80,7 @@ class ChoiceData:
 
 def checked_counts(counts: ArrayLike) -> np.ndarray:
     """Counts of shape (M, X, A): whole, not negative, every state seen in every environment."""
-    counts = _validate.real_array("counts", counts, (None, None, None))
-    if (counts < 0).any() or (counts != np.round(counts)).any():
-        wrong = counts[(counts < 0) | (counts != np.round(counts))].flat[0]
-        raise ValueError(f"`counts` must hold whole numbers, 0 or more. Got {wrong:g}.")
+    counts = _whole("counts", _validate.real_array("counts", counts, (None, None, None)))
     unseen = np.argwhere(counts.sum(axis=2) == 0)
     if len(unseen):
         environment, state = unseen[0].tolist()
@@ -91,6 +88,13 @@ def checked_counts(counts: ArrayLike) -> np.ndarray:
             f"`counts` must hold every state in every environment. Got no choice in state {state} of environment "
             f"{environment}; collect some, or leave the state out everywhere."
         )
+    return counts
+
+
+def _whole(name: str, counts: np.ndarray) -> np.ndarray:
+    wrong = counts[(counts < 0) | (counts != np.round(counts))]
+    if wrong.size:
+        raise ValueError(f"`{name}` must hold whole numbers, 0 or more. Got {wrong[0]:g}.")
     return counts
 
 
@@ -173,6 +177,9 @@ def counts_from_table(table: pd.DataFrame | str) -> np.ndarray:
     codes = frame[["environment", "state", "action"]].to_numpy(dtype=int).T
     names = ("environment", "state", "action")
     shape = [frame.attrs.get(name, int(code.max()) + 1) for name, code in zip(names, codes, strict=True)]
+    times = np.ones(len(frame))
+    if "count" in frame.columns:
+        times = _whole("count", _validate.real_array("count", frame["count"], (None,)))
     counts = np.zeros(shape)
-    np.add.at(counts, tuple(codes), frame["count"].to_numpy(dtype=float) if "count" in frame.columns else 1.0)
+    np.add.at(counts, tuple(codes), times)
     return counts

@@ -116,16 +116,10 @@ def finite_sample_test(
     -------
     FiniteSampleTest
 
-    Raises
-    ------
-    ValueError
-        If a state is unseen in an environment, a text changes its state, shapes disagree, or no prior is given and
-        the shares of the states differ across environments.
-
     Notes
     -----
-    Explained in the chapter `one-agent/can-the-test-fail`. Not rejecting is not evidence of rationality: print
-    `random_pass_rate`, or the power at your sample size, beside it.
+    Not rejecting is not evidence of rationality: print `random_pass_rate`, or the power at your sample size, beside
+    it. Chapter `one-agent/can-the-test-fail`.
 
     Examples
     --------
@@ -267,13 +261,11 @@ class PassRate:
 
     def interval(self, test: str = "both") -> tuple[float, float]:
         """Exact (Clopper-Pearson) 95 % interval for the pass rate of a test."""
-        from scipy.stats import beta
+        from scipy.stats import binomtest
 
         rate = getattr(self, _validate.one_of("test", test, ("nias", "niac", "both")))
-        passed = round(rate * self.n_draws)
-        low = beta.ppf(0.025, passed, self.n_draws - passed + 1) if passed else 0.0
-        high = beta.ppf(0.975, passed + 1, self.n_draws - passed) if passed < self.n_draws else 1.0
-        return float(low), float(high)
+        interval = binomtest(round(rate * self.n_draws), self.n_draws).proportion_ci(method="exact")
+        return float(interval.low), float(interval.high)
 
     def __str__(self) -> str:
         lines = [f"random behaviour, {self.n_draws} draws", "test   pass rate    95 % interval"]
@@ -308,14 +300,9 @@ def random_pass_rate(
     -------
     PassRate
 
-    Raises
-    ------
-    ValueError
-        If shapes disagree.
-
     Notes
     -----
-    After Bronars' power index. Used in the chapter `one-agent/can-the-test-fail`.
+    After Bronars' power index. Chapter `one-agent/can-the-test-fail`.
 
     Examples
     --------

@@ -112,14 +112,12 @@ def max_margin(
 
     Raises
     ------
-    ValueError
-        If priors differ, or the restriction lacks what it needs.
     RuntimeError
         If the solver fails, or the optimality conditions do not hold.
 
     Notes
     -----
-    Derived in the chapter `one-agent/recovering-utility`.
+    Chapter `one-agent/recovering-utility`.
 
     Examples
     --------
@@ -163,7 +161,7 @@ def sparsest(
 
     Notes
     -----
-    Derived in the chapter `one-agent/recovering-utility`.
+    Chapter `one-agent/recovering-utility`.
 
     Examples
     --------
@@ -187,6 +185,8 @@ def sparsest(
 def _program(data: ChoiceData, restriction: str, scaled: bool, scales, bounds, infinite: bool = False) -> MarginProgram:
     data.common_prior  # noqa: B018 - refuses unequal priors
     _validate.one_of("restriction", restriction, RESTRICTIONS)
+    if not isinstance(scaled, (bool, np.bool_)):
+        raise ValueError(f"`scaled` must be True or False. Got {scaled!r}.")
     n_environments, n_states, n_actions = data.joint.shape
     if restriction == "diagonal" and n_states != n_actions:
         raise ValueError(
@@ -200,7 +200,12 @@ def _program(data: ChoiceData, restriction: str, scaled: bool, scales, bounds, i
         if (scales <= 0).any():
             raise ValueError(f"`scales` must be positive. Got {scales.min():g}.")
     shape = {"free": data.joint.shape, "shared": (n_states, n_actions), "diagonal": (n_environments, n_states)}
-    low, high = (np.broadcast_to(np.asarray(bound, dtype=float), shape[restriction]).ravel() for bound in bounds)
+    try:
+        low, high = (np.broadcast_to(np.asarray(bound, dtype=float), shape[restriction]).ravel() for bound in bounds)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"`bounds` must be a least and a greatest value that broadcast to {shape[restriction]}. Got {bounds!r}."
+        ) from error
     if not (low <= high).all() or not (infinite or np.isfinite([low, high]).all()):
         raise ValueError(
             "`bounds` must be a least and a greatest value, finite, and in this order: without them a margin only "
@@ -228,14 +233,9 @@ def distance(utility: ArrayLike, truth: ArrayLike) -> float:
         One minus the cosine between both after the mean over actions is taken out of every state (a function of the
         state is never identified, nor is a common scale): 0 for the same payoffs, 1 for unrelated ones.
 
-    Raises
-    ------
-    ValueError
-        If shapes disagree, or one of the two makes all actions equally good in every state.
-
     Notes
     -----
-    Used in the chapter `one-agent/recovering-utility`.
+    Chapter `one-agent/recovering-utility`.
 
     Examples
     --------
@@ -293,11 +293,11 @@ def cost_of_attention(data: ChoiceData, utility: ArrayLike, strategy: ArrayLike)
     Raises
     ------
     ValueError
-        If the data fail `check` at these payoffs, or shapes disagree.
+        If the data fail `check` at these payoffs: then no cost explains them.
 
     Notes
     -----
-    Derived in the chapter `one-agent/recovering-utility`.
+    Chapter `one-agent/recovering-utility`.
 
     Examples
     --------
@@ -322,34 +322,47 @@ def cost_of_attention(data: ChoiceData, utility: ArrayLike, strategy: ArrayLike)
 
 
 class MarginProgram:
-    """NIAS and NIAC of one data set as rows of a matrix."""
+    """NIAS and NIAC of one data set as rows of a sparse matrix, each "<= 0", built without a loop over constraints.
+
+    The columns are (parameters of u, c, t, eps), the rows NIAS, then epigraph, then NIAC.
+    """
 
     def __init__(
         self, joint: np.ndarray, restriction: str, scaled: bool, scales: np.ndarray | None, low: np.ndarray,
         high: np.ndarray,
     ) -> None:  # fmt: skip
         self.shape, self.bounds = joint.shape, (low, high)
+        n_environments, _, n_actions = joint.shape
         self.payoffs = _parameters_to_utility(restriction, joint.shape, scales)
         marginal = joint.sum(axis=1)
-        chosen = marginal > 0
-        self.nias, nias = _nias(joint, chosen)
-        self.epigraph, self.niac, epigraph, niac = _niac(joint, chosen)
-        n_t = epigraph.shape[1] - nias.shape[1]
-        n_environments = len(joint)
-        margins = marginal[self.nias[:, 0], self.nias[:, 1]] if scaled else np.ones(len(self.nias))
-        m, k = self.niac.T
-        rows = np.arange(len(m))
-        costs = sparse.csr_array(
-            (np.repeat([1.0, -1.0], len(m)), (np.tile(rows, 2), np.concatenate([m, k]))), (len(m), n_environments)
-        )
-        split = nias.shape[1]
-        blocks = [
-            [nias @ self.payoffs, None, None, margins[:, None]],
-            [epigraph[:, :split] @ self.payoffs, None, epigraph[:, split:], None],
-            [niac[:, :split] @ self.payoffs, costs, niac[:, split:], np.ones((len(m), 1))],
-        ]
+        chosen, others = marginal > 0, ~np.eye(n_environments, dtype=bool)
+        # Rows of `values` take u to sum_x J_k(x, a) u_m(x, b); `place` numbers them by (m, k, a, b).
+        identities = sparse.eye_array(n_environments), sparse.eye_array(n_actions)
+        answers = sparse.kron(sparse.csr_array(np.concatenate(joint.swapaxes(1, 2))), identities[1])
+        values = sparse.csr_array(sparse.kron(identities[0], answers)) @ self.payoffs
+        place = np.arange(values.shape[0]).reshape(n_environments, n_environments, n_actions, n_actions)
+        kept = place[range(n_environments), range(n_environments)]
+        own = np.diagonal(kept, axis1=1, axis2=2)  # what the choices themselves earn, by (m, a)
+        m, a, b = np.nonzero(chosen[:, :, None] & ~np.eye(n_actions, dtype=bool))
+        self.nias = np.stack([m, a, b], axis=1)
+        margins = marginal[m, a] if scaled else np.ones(len(m))
+        blocks = [[values[kept[m, a, b]] - values[own[m, a]], None, None, margins[:, None]]]
         if n_environments == 1:  # no other environment: NIAS alone, and a cost that nothing pins down
-            blocks = [[nias @ self.payoffs, sparse.csr_array((len(self.nias), 1)), margins[:, None]]]
+            self.epigraph, self.niac, n_t = np.zeros((0, 4), dtype=int), np.zeros((0, 2), dtype=int), 0
+            blocks = [[blocks[0][0], sparse.csr_array((len(m), 1)), margins[:, None]]]
+        else:
+            t = np.argwhere(others[:, :, None] & chosen[None])  # one variable for each (m, k, a)
+            n_t = len(t)
+            answered = np.arange(n_actions)
+            self.epigraph = np.column_stack([np.repeat(t, n_actions, axis=0), np.tile(answered, n_t)])
+            self.niac = pairs = np.argwhere(others)
+            pair = (np.cumsum(others) - 1).reshape(others.shape)[t[:, 0], t[:, 1]]
+            belongs = sparse.csr_array((np.ones(n_t), (pair, np.arange(n_t))))
+            costs = sparse.csr_array(np.eye(n_environments)[pairs[:, 0]] - np.eye(n_environments)[pairs[:, 1]])
+            earned = sparse.csr_array(sum(values[own[:, a]] for a in answered))[pairs[:, 0]]
+            each = sparse.kron(sparse.eye_array(n_t), np.ones((n_actions, 1)))
+            blocks.append([values[place[tuple(self.epigraph.T)]], None, -each, None])
+            blocks.append([-earned, costs, belongs, np.ones((len(pairs), 1))])
         self.matrix = sparse.csr_array(sparse.block_array(blocks))
         self.sizes = (self.payoffs.shape[1], n_environments, n_t)
 
@@ -433,52 +446,3 @@ def _parameters_to_utility(restriction: str, shape: tuple, scales: np.ndarray | 
     rows = np.arange(n_environments * n_states) * n_actions + np.tile(np.arange(n_states), n_environments)
     columns = np.arange(len(rows))
     return sparse.csr_array((np.ones(len(rows)), (rows, columns)), (n_environments * n_states * n_actions, len(rows)))
-
-
-def _nias(joint: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, sparse.csr_array]:
-    """(m, a, b) of every row, and the rows sum_x J_m(x, a) [u_m(x, b) - u_m(x, a)]."""
-    _, n_states, n_actions = joint.shape
-    m, a, b = np.nonzero(chosen[:, :, None] & ~np.eye(n_actions, dtype=bool))
-    weights = joint[m, :, a]  # (rows, X)
-    columns = (m[:, None] * n_states + np.arange(n_states)) * n_actions
-    rows = np.repeat(np.arange(len(m)), n_states)
-    matrix = sparse.csr_array(
-        (
-            np.concatenate([weights.ravel(), -weights.ravel()]),
-            (np.tile(rows, 2), np.concatenate([(columns + b[:, None]).ravel(), (columns + a[:, None]).ravel()])),
-        ),
-        (len(m), joint.size),
-    )
-    return np.stack([m, a, b], axis=1), matrix
-
-
-def _niac(joint: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray, sparse.csr_array, sparse.csr_array]:
-    """(m, k, a, b) of every epigraph row, (m, k) of every NIAC row, and both over the columns (u, t)."""
-    n_environments, n_states, n_actions = joint.shape
-    others = ~np.eye(n_environments, dtype=bool)
-    m, k, a = np.nonzero(others[:, :, None] & chosen[None])  # one t for each
-    t = joint.size + np.arange(len(m))
-    m4, k4, a4 = (np.repeat(index, n_actions) for index in (m, k, a))
-    b4 = np.tile(np.arange(n_actions), len(m))
-    rows = np.repeat(np.arange(len(m4)), n_states)
-    columns = (m4[:, None] * n_states + np.arange(n_states)) * n_actions + b4[:, None]
-    size = joint.size + len(m)
-    epigraph = sparse.csr_array(
-        (
-            np.concatenate([joint[k4, :, a4].ravel(), -np.ones(len(m4))]),
-            (np.concatenate([rows, np.arange(len(m4))]), np.concatenate([columns.ravel(), np.repeat(t, n_actions)])),
-        ),
-        (len(m4), size),
-    )
-    pairs = np.argwhere(others)
-    place = np.cumsum(others).reshape(others.shape) - 1  # row of each pair (m, k)
-    cells = joint.size // n_environments
-    own = pairs[:, :1] * cells + np.arange(cells)
-    niac = sparse.csr_array(
-        (
-            np.concatenate([np.ones(len(t)), -joint.reshape(n_environments, -1)[pairs[:, 0]].ravel()]),
-            (np.concatenate([place[m, k], np.repeat(np.arange(len(pairs)), cells)]), np.concatenate([t, own.ravel()])),
-        ),
-        (len(pairs), size),
-    )
-    return np.stack([m4, k4, a4, b4], axis=1), pairs, epigraph, niac

@@ -102,15 +102,10 @@ def check(data: ChoiceData, utility: ArrayLike) -> Check:
     -------
     Check
 
-    Raises
-    ------
-    ValueError
-        If priors differ across environments, or shapes disagree.
-
     Notes
     -----
-    Derived in the chapter `one-agent/ribum`. These are statements about probabilities; for counts see
-    `finite_sample_test`, because sampling noise makes even rational agents violate an inequality that binds.
+    These are statements about probabilities; for counts see `finite_sample_test`, because sampling noise makes even
+    rational agents violate an inequality that binds. Chapter `one-agent/ribum`.
 
     Examples
     --------
@@ -172,7 +167,7 @@ def rationalise(data: ChoiceData) -> Rationalisation:
 
     Notes
     -----
-    By Cauchy-Schwarz sum_x J_k(x, a) u_m(x, b) <= ||J_k(., a)||, with equality at k = m, b = a. Proved in the chapter
+    By Cauchy-Schwarz sum_x J_k(x, a) u_m(x, b) <= ||J_k(., a)||, with equality at k = m, b = a. Chapter
     `one-agent/can-the-test-fail`.
 
     Examples

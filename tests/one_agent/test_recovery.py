@@ -293,4 +293,9 @@ def test_refusals():
         max_margin(ChoiceData(np.full((1, 3, 2), 0.5), PRIOR), "diagonal")
     with pytest.raises(ValueError, match="`bounds` must be a least and a greatest value"):
         max_margin(data, bounds=(0.0, np.inf))
+    for bounds in ((0.0, np.ones((4, 4))), ("low", 1), (0, 1, 2)):
+        with pytest.raises(ValueError, match=r"`bounds` must be a least and a greatest value"):
+            max_margin(data, bounds=bounds)
+    with pytest.raises(ValueError, match=r"`scaled` must be True or False. Got 'no'"):
+        max_margin(data, scaled="no")
     assert rationalise(unequal).utility.shape == (3, 3, 3)

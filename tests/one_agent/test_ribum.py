@@ -288,6 +288,9 @@ def test_refusals():
         counts_from_table(pd.DataFrame({"environment": [0], "state": [0]}))
     with pytest.raises(ValueError, match=r"must be filled in every row. Got gaps in state"):
         counts_from_table(pd.DataFrame({"environment": [0, 0], "state": [0, None], "action": [0, 1]}))
+    negative = pd.DataFrame({"environment": [0, 0], "state": [0, 0], "action": [0, 0], "count": [3, -1]})
+    with pytest.raises(ValueError, match=r"`count` must hold whole numbers, 0 or more. Got -1"):
+        counts_from_table(negative)
     with pytest.raises(ValueError, match=r"`utility` must have shape \(2, 2\). Got \(2, 3\)"):
         check(ChoiceData([[[1, 0], [0, 1]]], [0.5, 0.5]), np.ones((2, 3)))
     with pytest.raises(ValueError, match='`test` must be one of "nias"'):
