@@ -15,7 +15,7 @@ NOTEBOOKS := $(filter-out book/coursework/instructor/%,$(filter %.ipynb,$(PAGES)
 BUILD := jupyter-book build --warningiserror --nitpick --keep-going .
 
 .DELETE_ON_ERROR:
-.PHONY: help book test lab notebooks results model bench times lint clean coursework homework grade screenshots release
+.PHONY: help book test test-package test-notebooks test-pages lab notebooks results model bench times lint clean coursework homework grade screenshots release
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -23,11 +23,23 @@ help:  ## show this list
 book: _build/site.stamp  ## install what is missing, execute every notebook, build the site
 	@echo "The book is in _build/html: open _build/html/index.html."
 
-test: lint $(INSTALLED)  ## everything that must hold
+PARTS := lint test-package test-notebooks book test-pages
+
+test: $(INSTALLED)  ## everything that must hold
+	@failed=; for part in $(PARTS); do \
+	  echo "== make $$part"; $(MAKE) --no-print-directory $$part || failed="$$failed $$part"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "Failed:$$failed"; exit 1; fi; \
+	echo "Everything holds: $(PARTS)."
+
+test-package: $(INSTALLED)
 	pytest -n 2 -p no:cacheprovider --ignore tests/book --ignore tests/coursework/test_leaks.py
-	pytest -n 2 --dist loadfile -p no:cacheprovider -o addopts= --nbval-lax --nbval-current-env --nbval-cell-timeout 60 \
-	  --ignore book/coursework/instructor book
-	$(MAKE) --no-print-directory book
+
+test-notebooks: $(INSTALLED)  # what is executed here is not executed again for the site
+	pytest -n 2 --dist loadfile -p no:cacheprovider -p keep_executed -o addopts= --nbval-lax --nbval-current-env \
+	  --nbval-cell-timeout 600 --ignore book/coursework/instructor book
+
+test-pages: $(INSTALLED)
 	pytest -n 2 -p no:cacheprovider tests/book tests/coursework/test_leaks.py
 
 lab homework: export JUPYTER_CONFIG_PATH := $(CURDIR)/book/_lab
@@ -78,11 +90,10 @@ lint: $(INSTALLED)  ## style and dead code
 clean:  ## remove what was built, keep what was installed
 	rm -rf _build
 
-# Jupyter Book keys its cache of executed notebooks on their code cells alone, so a changed package must drop it;
-# the doctrees go every time, because a warning that was met once is not repeated from them.
+# The doctrees go every time, because a warning that was met once is not repeated from them.
 _build/site.stamp: $(INSTALLED) $(PACKAGE) $(PAGES)
 	@mkdir -p _build
-	@if [ -n "$(filter $(PACKAGE) $(INSTALLED),$?)" ]; then rm -rf _build/.jupyter_cache; fi
+	python book/_tools/execute.py --missing
 	rm -rf _build/.doctrees _build/html
 	$(BUILD)
 	@touch $@

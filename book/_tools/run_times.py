@@ -57,7 +57,7 @@ def main() -> None:
     """Measure all."""
     seconds = {}
     for chapter, path in chapters().items():
-        seconds[chapter] = execute.execute(path, save=False)
+        _, seconds[chapter] = execute.execute(path)
         print(f"{chapter}: {seconds[chapter]:.1f} s", flush=True)
     write(TABLE, f"{llma_tutorial.__version__}, {date.today()}", seconds)
 
