@@ -10,8 +10,8 @@ import pytest
 from book.pages import ROOT
 
 
-def write(path, *sources):
-    cells = [nbformat.v4.new_code_cell(source, execution_count=1) for source in sources]
+def write(path, *sources, saved=()):
+    cells = [nbformat.v4.new_code_cell(source, execution_count=1, outputs=list(saved)) for source in sources]
     notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": execute.KERNEL})
     nbformat.write(notebook, path)
     return path
@@ -19,10 +19,11 @@ def write(path, *sources):
 
 @pytest.fixture
 def notebooks(tmp_path):
-    """A notebook that runs, one that stops, and one that does not say what it is held to."""
+    """A notebook that runs, one that stops, and one that gives another number than the saved one."""
+    four = nbformat.v4.new_output("stream", name="stdout", text="4\n")
     right = write(tmp_path / "right.ipynb", "print(1)\nprint(2)", "3 + 4")
     stops = write(tmp_path / "stops.ipynb", "1 / 0")
-    other = write(tmp_path / "other.ipynb", "# NBVAL_CHECK_OUTPUT\nprint(5)")
+    other = write(tmp_path / "other.ipynb", "# NBVAL_CHECK_OUTPUT\nprint(5)", saved=[four])
     return right, stops, other
 
 
