@@ -52,7 +52,7 @@ def test_what_nbval_runs_is_kept_and_what_fails_is_not(notebooks, tmp_path):
         [sys.executable, *command, *map(str, notebooks)], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
     assert "2 failed, 2 passed" in run.stdout
-    kept = execute.cache(tmp_path / "cache")
+    kept = execute.get_cache(tmp_path / "cache")
     assert [execute.is_kept(kept, path) for path in notebooks] == [True, False, False]
     assert outputs(kept, notebooks[0]) == [["1\n2\n"], ["7"]]
     assert outputs(kept, notebooks[0]) == [
