@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 from llma_tutorial import _validate
 from llma_tutorial.reading import _symbols
 from llma_tutorial.reading.models import LanguageModel
-from llma_tutorial.reading.models._protocol import checked_request
+from llma_tutorial.reading.models.protocol import checked_request
 
 NORMALISED = 1e-3  # models may compute in half precision
 

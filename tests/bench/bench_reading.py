@@ -4,7 +4,7 @@ import numpy as np
 from timing import shortest
 
 from llma_tutorial.reading.corpora import generate, world
-from llma_tutorial.reading.models._classroom import CHECKPOINTS, load
+from llma_tutorial.reading.models.classroom_models import CHECKPOINTS, load
 
 TEXTS = 640
 

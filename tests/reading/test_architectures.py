@@ -14,8 +14,8 @@ from llma_tutorial import results
 from llma_tutorial.one_agent.ribum import ChoiceData, check
 from llma_tutorial.reading.corpora import world
 from llma_tutorial.reading.models import architectures, training
-from llma_tutorial.reading.models._classroom import ClassroomModel
 from llma_tutorial.reading.models.architectures import ARCHITECTURES, SMALL, new_network, train_alike
+from llma_tutorial.reading.models.classroom_models import ClassroomModel
 
 REVIEWS = world("reviews")
 TEXTS = ["It broke after a day.", "A fine lamp. I would buy it again, and again!", "Blue."]

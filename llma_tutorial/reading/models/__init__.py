@@ -6,17 +6,19 @@
     chat                  any model behind an OpenAI-compatible endpoint
     record, replay        every call once, in a file; answered from it again
 
-Modules beside them: `training` and `inattentive` make the two classroom models, `architectures` readers like them.
+These are functions; a module of the same name would hide them, so their modules are called `classroom_models`,
+`hub_models`, `chat_models` and `transcript`. Beside them: `protocol`, what all models share; `prefix_tree`, how the
+networks among them are read; `training`, `inattentive` and `architectures`, how the small ones are made.
 """
 
 from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "LanguageModel": "_protocol",
-    "classroom": "_classroom",
-    "hub": "_hub",
-    "chat": "_chat",
+    "LanguageModel": "protocol",
+    "classroom": "classroom_models",
+    "hub": "hub_models",
+    "chat": "chat_models",
     "record": "transcript",
     "replay": "transcript",
 }

@@ -7,7 +7,7 @@ one. What differs is how a token learns of those before it:
     gpt2     attention, positions as learned vectors added to the tokens; layer norms; plain feed-forward layers
     gru      no attention: a state of fixed size, h_i = GRU(h_parent(i), x_i), read off at every token
 
-Texts and questions are trees (`_tree.py`). A transformer reads a tree through a mask; a recurrent network reads the
+Texts and questions are trees (`prefix_tree`). A transformer reads a tree through a mask; a recurrent network reads the
 trunk once and starts every branch from the state at the trunk's end, which is what it would have reached had the
 question been asked alone. So `training.train` and `ClassroomModel.score` serve all three as they stand, and readers
 with one recipe see the same texts, tokens, questions and noise in the same order, step by step.
@@ -28,7 +28,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from llma_tutorial import _validate
 from llma_tutorial.reading.corpora import World
 from llma_tutorial.reading.models import training
-from llma_tutorial.reading.models._classroom import ASK, START, ClassroomModel
+from llma_tutorial.reading.models.classroom_models import ASK, START, ClassroomModel
 from llma_tutorial.reading.models.training import Recipe
 
 ARCHITECTURES = ("llama", "gpt2", "gru")

@@ -33,14 +33,13 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pandas as pd
 import torch
-from tqdm.auto import tqdm
 
 from llma_tutorial import _validate
 from llma_tutorial.reading.corpora import World, generate, world
 from llma_tutorial.reading.corpora.grammar import ANSWERS
-from llma_tutorial.reading.models._classroom import ANSWER_TOKENS, CHECKPOINTS, PADDING, ClassroomModel, load
-from llma_tutorial.reading.models._tree import plant, states_at
-from llma_tutorial.reading.models.training import save
+from llma_tutorial.reading.models.classroom_models import ANSWER_TOKENS, CHECKPOINTS, PADDING, ClassroomModel, load
+from llma_tutorial.reading.models.prefix_tree import plant, states_at
+from llma_tutorial.reading.models.training import fit, save
 
 THREADS = 1  # batches are small
 
@@ -129,37 +128,32 @@ def train(
     """
     network, encode = model.network, model.tokenizer
     padding, *answers = (encode.token_to_id(token) for token in (PADDING, *(ANSWER_TOKENS[a] for a in ACTIONS)))
-    trunks, branches = model._trunks(texts), [encoding.ids for encoding in encode.encode_batch(list(PROMPTS))]
-    optimiser = torch.optim.AdamW(
-        network.parameters(), recipe.learning_rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay
-    )
-    steps = math.ceil(len(texts) / recipe.batch)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: min((step + 1) / recipe.warm_up, 0.5 + 0.5 * math.cos(math.pi * min(step / steps, 1)))
-    )
-    habit, values = torch.full((len(branches), len(answers)), 1 / len(answers)), []
-    network.train()
-    bar = tqdm(_batches([len(trunk) for trunk in trunks], recipe.batch, rng), total=steps, disable=not progress)
-    for rows in bar:
+    trunks, branches = model.trunks(texts), [encoding.ids for encoding in encode.encode_batch(list(PROMPTS))]
+    habit = torch.full((len(branches), len(answers)), 1 / len(answers))
+
+    def loss(rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        nonlocal habit
         tree = plant([trunks[i] for i in rows], [branches] * len(rows), padding)
         (states,) = states_at(network, tree, [tree.ends])
         scores = network.lm_head(states)[:, answers].reshape(len(rows), len(branches), len(answers))
         log_policy = torch.log_softmax(scores, dim=2)
         gained = value(log_policy, torch.tensor(payoffs[rows], dtype=scores.dtype), habit).mean()
-        optimiser.zero_grad()
-        (-gained).backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
         habit = torch.lerp(habit, log_policy.detach().exp().mean(dim=0), recipe.habit_rate)
-        values.append(float(gained.detach()))
-        if len(values) % 50 == 0:
-            bar.set_postfix_str(f"value {np.mean(values[-50:]):.3f} nats")
-    network.eval()
-    return values
+        return -gained, gained
+
+    return fit(
+        network,
+        batches([len(trunk) for trunk in trunks], recipe.batch, rng),
+        loss,
+        steps=math.ceil(len(texts) / recipe.batch),
+        learning_rate=recipe.learning_rate,
+        warm_up=recipe.warm_up,
+        weight_decay=recipe.weight_decay,
+        shown="value" if progress else None,
+    )
 
 
-def _batches(lengths: list[int], batch: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+def batches(lengths: list[int], batch: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """Places of texts, like lengths together and batches in random order: the habit must not follow the length."""
     order = np.argsort(lengths, kind="stable")
     groups = [order[first : first + batch] for first in range(0, len(order), batch)]

@@ -4,7 +4,7 @@ r"""Training of the classroom reader: from the grammars of the three worlds to a
 
 Primitives: a text z of sentences s, written by a grammar without regard to any state, so that no answer can be guessed
 from another; its true answer a_q to question q; the statement c_s of each sentence, "nothing" among them. A decoder
-reads the text and then the questions, as branches of one tree (`_tree.py`). With averages over the batch it minimises
+reads the text and then the questions, as branches of one tree (`prefix_tree`). With batch averages it minimises
 
     - log P(a_q | z, q)  -  v log P(c_s | z up to the end of s)  -  w log P(z_i | z_1 .. z_{i-1})
 
@@ -24,9 +24,10 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,8 +38,15 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTra
 
 from llma_tutorial.reading.corpora import World, world
 from llma_tutorial.reading.corpora._writer import Writer, uniforms
-from llma_tutorial.reading.models._classroom import ANSWER_TOKENS, ASK, CHECKPOINTS, PADDING, START, ClassroomModel
-from llma_tutorial.reading.models._tree import TreeBatch, plant, states_at
+from llma_tutorial.reading.models.classroom_models import (
+    ANSWER_TOKENS,
+    ASK,
+    CHECKPOINTS,
+    PADDING,
+    START,
+    ClassroomModel,
+)
+from llma_tutorial.reading.models.prefix_tree import TreeBatch, plant, states_at
 
 WORLDS = ("reviews", "comments", "headlines")
 SPECIAL = (PADDING, START, ASK, *ANSWER_TOKENS.values())
@@ -161,7 +169,7 @@ def new_network(recipe: Recipe, tokenizer: Tokenizer) -> LlamaForCausalLM:
 
 
 @dataclass(frozen=True, eq=False)
-class _Batch:
+class Batch:
     """Trees, the answer token at the end of each branch, and (row, place) of sentence ends with their statements."""
 
     tree: TreeBatch
@@ -170,9 +178,10 @@ class _Batch:
     statements: torch.Tensor
 
 
-def _batches(
+def batches(
     found: Sequence[Example], tokenizer: Tokenizer, recipe: Recipe, rng: np.random.Generator
-) -> Iterator[_Batch]:
+) -> Iterator[Batch]:
+    """One pass over `found`, like lengths together within pools of batches."""
     start, ask, padding = (tokenizer.token_to_id(token) for token in (START, ASK, PADDING))
     answer = [tokenizer.token_to_id(token) for token in ANSWER_TOKENS.values()]
     branch = {question: tokenizer.encode(question).ids for question in {q for e in found for q in e.questions}}
@@ -182,13 +191,13 @@ def _batches(
         order = sorted(range(len(pool)), key=lambda i: len(encoded[i].ids))
         groups = [order[i : i + recipe.batch] for i in range(0, len(order), recipe.batch)]
         for group in (groups[i] for i in rng.permutation(len(groups))):
-            trunks = [[start, *_noisy(encoded[i].ids, recipe, rng), ask] for i in group]
+            trunks = [[start, *noisy(encoded[i].ids, recipe, rng), ask] for i in group]
             ends = [
                 (row, int(np.searchsorted([stop for _, stop in encoded[i].offsets], end, side="right")))
                 for row, i in enumerate(group)
                 for end in pool[i].ends
             ]
-            yield _Batch(
+            yield Batch(
                 plant(trunks, [[branch[q] for q in pool[i].questions] for i in group], padding),
                 torch.tensor([answer[a] for i in group for a in pool[i].answers]),
                 torch.tensor(ends),
@@ -196,10 +205,74 @@ def _batches(
             )
 
 
-def _noisy(tokens: list[int], recipe: Recipe, rng: np.random.Generator) -> list[int]:
+def noisy(tokens: list[int], recipe: Recipe, rng: np.random.Generator) -> list[int]:
     """`tokens` with some replaced, more in one text than in another, `noise` of them on average."""
     changed = rng.random(len(tokens)) < 2 * recipe.noise * rng.random()
     return np.where(changed, rng.integers(len(SPECIAL), recipe.vocabulary, size=len(tokens)), tokens).tolist()
+
+
+def fit(
+    network: torch.nn.Module,
+    batches: Iterable[Any],
+    loss: Callable[[Any], tuple[torch.Tensor, torch.Tensor]],
+    *,
+    steps: int,
+    learning_rate: float,
+    warm_up: int,
+    weight_decay: float,
+    besides: Sequence[torch.Tensor] = (),
+    shown: str | None = None,
+) -> list[float]:
+    """The training loop of every network of this book: AdamW, a warm-up, a cosine schedule, gradients clipped at 1.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Trained in place.
+    batches : iterable
+        One for each step.
+    loss : callable
+        From a batch to what is minimised and what is reported, two scalars; what it changes besides is its own affair.
+    steps : int
+        Where the cosine ends.
+    learning_rate, weight_decay : float
+        Of AdamW.
+    warm_up : int
+        Steps in which the rate rises.
+    besides : sequence of torch.Tensor
+        Further weights, trained along and thrown away.
+    shown : str, optional
+        What the reported number is called in a progress bar; no bar if omitted.
+
+    Returns
+    -------
+    list of float
+        What was reported at every step.
+
+    Notes
+    -----
+    Chapter: `reading/llm-as-sensor`.
+    """
+    parameters = [*network.parameters(), *besides]
+    optimiser = torch.optim.AdamW(parameters, learning_rate, betas=(0.9, 0.98), weight_decay=weight_decay)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: min((step + 1) / warm_up, 0.5 + 0.5 * math.cos(math.pi * min(step / steps, 1)))
+    )
+    reported: list[float] = []
+    network.train()
+    bar = tqdm(batches, total=steps, disable=shown is None, unit="step")
+    for batch in bar:
+        minimised, value = loss(batch)
+        optimiser.zero_grad()
+        minimised.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        schedule.step()
+        reported.append(float(value.detach()))
+        if len(reported) % 50 == 0:
+            bar.set_postfix_str(f"{shown} {np.mean(reported[-50:]):.3f} nats")
+    network.eval()
+    return reported
 
 
 def train(
@@ -215,33 +288,23 @@ def train(
     torch.manual_seed(recipe.seed)
     n_statements = 1 + max((statement for example in found for statement in example.statements), default=0)
     reading = torch.nn.Linear(recipe.hidden, n_statements)
-    parameters = [*network.parameters(), *reading.parameters()]
-    optimiser = torch.optim.AdamW(parameters, recipe.learning_rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay)
-    steps = math.ceil(len(found) / recipe.batch)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: min((step + 1) / recipe.warm_up, 0.5 + 0.5 * math.cos(math.pi * min(step / steps, 1)))
+    return fit(
+        network,
+        batches(found, tokenizer, recipe, rng),
+        lambda batch: losses(network, reading, batch, recipe),
+        steps=math.ceil(len(found) / recipe.batch),
+        learning_rate=recipe.learning_rate,
+        warm_up=recipe.warm_up,
+        weight_decay=recipe.weight_decay,
+        besides=list(reading.parameters()),
+        shown="answer loss" if progress else None,
     )
-    losses = []
-    network.train()
-    bar = tqdm(_batches(found, tokenizer, recipe, rng), total=steps, disable=not progress, unit="step")
-    for batch in bar:
-        answer_loss, loss = _loss(network, reading, batch, recipe)
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
-        schedule.step()
-        losses.append(float(answer_loss.detach()))
-        if len(losses) % 50 == 0:
-            bar.set_postfix_str(f"answer loss {np.mean(losses[-50:]):.3f} nats")
-    network.eval()
-    return losses
 
 
-def _loss(
-    network: LlamaForCausalLM, reading: torch.nn.Linear, batch: _Batch, recipe: Recipe
+def losses(
+    network: LlamaForCausalLM, reading: torch.nn.Linear, batch: Batch, recipe: Recipe
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Answer loss alone, and the sum of the three terms."""
+    """The sum of the three terms, and the answer loss alone."""
     tree = batch.tree
     follows = tree.trunk[:, 1:] & (torch.rand(tree.trunk[:, 1:].shape) < recipe.text_share)
     before = follows.nonzero()
@@ -250,7 +313,7 @@ def _loss(
     answer_loss = cross_entropy(network.lm_head(last[:n]), batch.answers)
     sentence_loss = cross_entropy(reading(lower), batch.statements)
     text_loss = cross_entropy(network.lm_head(last[n:]), tree.tokens[:, 1:][follows])
-    return answer_loss, answer_loss + recipe.sentence_loss * sentence_loss + recipe.text_loss * text_loss
+    return answer_loss + recipe.sentence_loss * sentence_loss + recipe.text_loss * text_loss, answer_loss
 
 
 def train_reader(recipe: Recipe, worlds: Sequence[World], *, progress: bool = True) -> ClassroomModel:

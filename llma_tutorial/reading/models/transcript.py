@@ -4,7 +4,7 @@ One line of JSON for each call:
 
     hash         SHA-256 of model, parameters, text, question, options and draw: what the answer depends on
     prompt       text, question and draw; options; model; parameters; reading (how results become log-probabilities)
-    result       what came back, as in `_answers.py`
+    result       what came back, as in `protocol`
     date         when it came, UTC
 
 A line is written and synchronised with the disk before the next call begins, so that a process that dies loses at most
@@ -16,7 +16,10 @@ Chapter: `practice/your-own-model`.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,16 +30,102 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from llma_tutorial.reading.models._answers import Call, Result, combined
-from llma_tutorial.reading.models._estimate import Estimate
-from llma_tutorial.reading.models._lines import Transcript, request_hash
-from llma_tutorial.reading.models._protocol import LanguageModel, checked_request
+from llma_tutorial.reading.models.protocol import (
+    AskedByCalls,
+    Call,
+    Estimate,
+    LanguageModel,
+    Result,
+    checked_request,
+    combined,
+)
 
 TEXTS_AT_ONCE = 32  # what a model that scores in batches may lose when the process dies
 
 
 class UnseenPrompt(LookupError):
     """A replayed model was asked something that its transcript does not hold."""
+
+
+@dataclass(eq=False)
+class Transcript:
+    """The lines of a file by their hash; `refresh` reads what was added since."""
+
+    path: Path
+    results: dict[str, Result] = field(default_factory=dict)
+    draws: dict[tuple[str, str, tuple[str, ...]], list[str]] = field(default_factory=dict)
+    head: dict[str, Any] = field(default_factory=dict)
+    read: int = 0
+
+    def refresh(self, mend: bool) -> None:
+        """Read lines added since the last time; with `mend`, repair a line that was cut off in writing."""
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as file:
+            file.seek(self.read)
+            data = file.read()
+        whole, _, torn = data.rpartition(b"\n")
+        for line in whole.split(b"\n") if whole else []:
+            self._take(line)
+            self.read += len(line) + 1
+        if torn:
+            self._torn(torn, mend)
+
+    def _torn(self, line: bytes, mend: bool) -> None:
+        try:
+            json.loads(line)
+        except ValueError:
+            warnings.warn(f"The last line of {self.path.name} was cut off in writing and does not count.", stacklevel=5)
+            if mend:
+                os.truncate(self.path, self.read)
+            return
+        self._take(line)  # whole but for its end of line
+        if mend:
+            _append(self.path, b"\n")
+            self.read += len(line) + 1
+
+    def _take(self, line: bytes) -> None:
+        place = f"line {len(self.results) + 1} of {self.path.name}"
+        try:
+            entry = json.loads(line)
+            text, question, draw = (entry["prompt"][name] for name in ("text", "question", "draw"))
+            options, result = tuple(entry["options"]), entry["result"]
+            expected = request_hash(entry["model"], entry["parameters"], (text, question, draw), options)
+            matches = entry["hash"] == expected and isinstance(result, dict)
+        except (ValueError, KeyError, TypeError):
+            matches = False
+        if not matches:
+            raise ValueError(f"`path` must be a transcript as it was written. Got a change in {place}.")
+        if entry["hash"] in self.results:
+            raise ValueError(f"`path` must hold every call once. Got one again in {place}.")
+        self.head = {name: entry[name] for name in ("model", "parameters", "reading")}
+        self.results[entry["hash"]] = result
+        self.draws.setdefault((text, question, options), []).append(entry["hash"])
+
+    def add(self, entry: dict[str, Any]) -> None:
+        """Write one line, to the disk itself."""
+        line = json.dumps(entry, ensure_ascii=False).encode() + b"\n"
+        _append(self.path, line)
+        self._take(line)
+        self.read += len(line)
+
+
+def _append(path: Path, data: bytes) -> None:
+    new = not path.exists()
+    with path.open("ab") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    if new and os.name == "posix":  # a new name is only safe when its folder is
+        folder = os.open(path.parent, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
+
+
+def request_hash(model: str, parameters: dict[str, Any], call: Call, options: Sequence[str]) -> str:
+    """Name of a call: what its answer depends on, hashed."""
+    content = json.dumps([model, parameters, *call, list(options)], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +150,7 @@ class Recorded:
         """Log-probabilities of shape (texts, questions, options); only what is not in the transcript is asked."""
         texts, questions, options = checked_request(texts, questions, options)
         calls, hashes = self._requested(texts, questions, options)
-        with self._writing():
+        with self.writing():
             missing = {h: call for h, call in zip(hashes, calls, strict=True) if h not in self.transcript.results}
             for call, result in self._answers(list(missing.values()), options):
                 self.transcript.add(self._entry(call, result, options))
@@ -86,10 +175,12 @@ class Recorded:
         price: tuple[float, float] | None = None,
     ) -> Estimate:
         """What is still to pay: the estimate of a `chat` model for the calls that are not in the transcript."""
+        if not isinstance(self.model, AskedByCalls):
+            raise TypeError(f"`model` must be one that is asked by calls, as `chat` makes it. Got {self.name!r}.")
         return self.model.estimate_calls(self.unseen(texts, questions, options), options, price)
 
     def _requested(self, texts: list[str], questions: list[str], options: list[str]) -> tuple[list[Call], list[str]]:
-        if hasattr(self.model, "calls"):
+        if isinstance(self.model, AskedByCalls):
             calls = self.model.calls(texts, questions)
         else:
             calls = [(text, question, 0) for text in texts for question in questions]
@@ -97,7 +188,7 @@ class Recorded:
 
     def _answers(self, calls: list[Call], options: list[str]) -> Iterator[tuple[Call, Result]]:
         """Results of calls as they come: one by one where the model can, else in batches of texts asked the same."""
-        if hasattr(self.model, "answers"):
+        if isinstance(self.model, AskedByCalls):
             for i, result in self.model.answers(calls, options):
                 yield calls[i], result
             return
@@ -128,7 +219,7 @@ class Recorded:
         }
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def writing(self) -> Iterator[None]:
         """Hold the file alone, up to date and of this model."""
         lock = FileLock(f"{self.path}.lock")
         try:
@@ -154,8 +245,8 @@ class Recorded:
             raise ValueError(f"`path` must be a transcript of this model with these parameters. Got {differing}.")
 
 
-def _reading(model: Any) -> dict[str, Any]:
-    return getattr(model, "reading", {"pseudocount": 0.5, "incomplete": "raise"})
+def _reading(model: LanguageModel) -> dict[str, Any]:
+    return model.reading if isinstance(model, AskedByCalls) else {"pseudocount": 0.5, "incomplete": "raise"}
 
 
 def record(model: LanguageModel, path: str | Path) -> Recorded:
@@ -203,7 +294,7 @@ def record(model: LanguageModel, path: str | Path) -> Recorded:
             f"models are never taken for one. Got {type(model).__name__}."
         )
     found = Recorded(model, Path(path), Transcript(Path(path)))
-    with found._writing():
+    with found.writing():
         return found
 
 

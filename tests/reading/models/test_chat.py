@@ -16,8 +16,8 @@ from scipy.stats import binomtest
 
 from llma_tutorial.reading.corpora import generate, world
 from llma_tutorial.reading.models import chat, classroom, hub
-from llma_tutorial.reading.models._answers import answer_from_reply, combined, scores_from_tokens
-from llma_tutorial.reading.models._chat import ChatError
+from llma_tutorial.reading.models.chat_models import ChatError, answer_from_reply, scores_from_tokens
+from llma_tutorial.reading.models.protocol import combined
 
 OPTIONS = ["yes", "no", "unsaid"]
 READER = {"prompt": "{text}<ask>{question}", "answer": "<{option}>"}  # how the classroom reader is asked

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from llma_tutorial.reading import corpora
 from llma_tutorial.reading.corpora.grammar import ANSWERS
 from llma_tutorial.reading.models import LanguageModel, classroom
-from llma_tutorial.reading.models._classroom import ANSWER_TOKENS, ASK, CHECKPOINTS, START, load
+from llma_tutorial.reading.models.classroom_models import ANSWER_TOKENS, ASK, CHECKPOINTS, START, load
 from llma_tutorial.reading.models.training import SPECIAL, WORLDS
 
 

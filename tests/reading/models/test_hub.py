@@ -12,10 +12,13 @@ import torch
 from huggingface_hub import constants
 from reading.models import tiny
 
-from llma_tutorial.reading.models import hub
-from llma_tutorial.reading.models._branches import branch_scores
+from llma_tutorial.reading.models import hub, prefix_tree
+from llma_tutorial.reading.models.prefix_tree import continuation_scores
 
-pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore:The options hold only"),  # these models have random weights
+]
 
 
 def one_by_one(model, texts, questions, options) -> np.ndarray:
@@ -123,13 +126,11 @@ def test_longest_rows_come_first(folder):
 
 def test_a_cache_that_forgets_is_not_trusted(folder, monkeypatch):
     """Planted fault: an architecture whose cache is dropped on the way."""
-    from llma_tutorial.reading.models import _branches
-
-    kept = _branches.read_on
-    monkeypatch.setattr(_branches, "read_on", lambda network, tokens, past, rows, **o: network(tokens, **o))
+    kept = prefix_tree.read_on
+    monkeypatch.setattr(prefix_tree, "read_on", lambda network, tokens, past, rows, **o: network(tokens, **o))
     model = hub(folder("llama"), chat_template=False)
     assert not model.shares_beginnings
-    monkeypatch.setattr(_branches, "read_on", kept)
+    monkeypatch.setattr(prefix_tree, "read_on", kept)
     expected = one_by_one(model, tiny.TEXTS[:2], tiny.QUESTIONS, tiny.OPTIONS)
     assert model.score(tiny.TEXTS[:2], tiny.QUESTIONS, tiny.OPTIONS) == pytest.approx(expected, abs=2e-5)
 
@@ -156,10 +157,10 @@ def test_stems_are_read_once():
             logits = torch.nn.functional.one_hot((tokens + 1) % 5, 5).float()
             return type("Output", (), {"logits": logits})
 
-    found = branch_scores(Network(), [[[0]]], [[[[1, 2], [1, 2, 3], [4]]]], shared=False, batch_tokens=100)
+    found = continuation_scores(Network(), [[0]], [[[1, 2], [1, 2, 3], [4]]], shared=False, batch_tokens=100)
     likely, unlikely = 1 - np.log(np.e + 4), -np.log(np.e + 4)
     assert calls == [[[0, 1, 2]]]
-    assert found == pytest.approx(np.array([[[2 * likely, 3 * likely, unlikely]]]), abs=1e-6)
+    assert found == pytest.approx(np.array([[2 * likely, 3 * likely, unlikely]]), abs=1e-6)
 
 
 def test_half_precision_is_close_and_says_so(folder):
@@ -249,7 +250,7 @@ def test_pickled_weights_are_refused(folder, tmp_path):
     old = shutil.copytree(folder("llama"), tmp_path / "old")
     torch.save(hub(folder("llama")).network.state_dict(), old / "pytorch_model.bin")
     (old / "model.safetensors").unlink()
-    with pytest.raises(ValueError, match=r"`name_or_folder` must hold safetensors; other formats can run code"):
+    with pytest.raises(ValueError, match=r"`name_or_folder` must hold safetensors or GGUF; other formats can run code"):
         hub(old)
 
 

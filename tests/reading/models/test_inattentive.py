@@ -308,7 +308,7 @@ def test_training_raises_the_value():
 
 def test_batches_hold_every_text_once_and_like_lengths():
     lengths = np.random.default_rng(0).integers(5, 90, 101).tolist()
-    groups = list(inattentive._batches(lengths, 10, np.random.default_rng(1)))
+    groups = list(inattentive.batches(lengths, 10, np.random.default_rng(1)))
     assert sorted(np.concatenate(groups).tolist()) == list(range(101))
     spans = [np.ptp([lengths[i] for i in group]) for group in groups]
     assert max(spans) < 20

@@ -9,8 +9,8 @@ import torch
 from llma_tutorial.reading import corpora
 from llma_tutorial.reading.corpora.grammar import ANSWERS
 from llma_tutorial.reading.models import training
-from llma_tutorial.reading.models._classroom import load
-from llma_tutorial.reading.models._tree import plant
+from llma_tutorial.reading.models.classroom_models import load
+from llma_tutorial.reading.models.prefix_tree import plant
 
 SMALL = training.Recipe(texts=96, hidden=16, layers=2, heads=2, feed_forward=16, vocabulary=400, batch=16)
 REVIEWS = [corpora.world("reviews")]
@@ -45,7 +45,7 @@ def test_sentence_ends_are_the_last_tokens_of_sentences():
     found = training.examples(REVIEWS, SMALL, np.random.default_rng(1))
     tokenizer = training.new_tokenizer(found, SMALL)
     quiet = replace(SMALL, noise=0.0)
-    batch = next(iter(training._batches(found, tokenizer, quiet, np.random.default_rng(0))))
+    batch = next(iter(training.batches(found, tokenizer, quiet, np.random.default_rng(0))))
     decoded = {tokenizer.decode(batch.tree.tokens[row, : place + 1].tolist()).strip() for row, place in batch.ends}
     texts = {example.text.lower() for example in found}
     assert len(batch.ends) == len(batch.statements) > SMALL.batch
@@ -57,10 +57,10 @@ def test_noise_changes_the_stated_share():
     rng = np.random.default_rng(0)
     tokens = np.arange(10, 60).tolist()
     changed = np.mean(
-        [np.not_equal(training._noisy(tokens, replace(SMALL, noise=0.1), rng), tokens) for _ in range(500)]
+        [np.not_equal(training.noisy(tokens, replace(SMALL, noise=0.1), rng), tokens) for _ in range(500)]
     )
     assert changed == pytest.approx(0.1, abs=0.01)
-    assert training._noisy(tokens, replace(SMALL, noise=0.0), rng) == tokens
+    assert training.noisy(tokens, replace(SMALL, noise=0.0), rng) == tokens
 
 
 def test_gradients_of_the_loss_are_right():
@@ -69,11 +69,11 @@ def test_gradients_of_the_loss_are_right():
     tokenizer = training.new_tokenizer(found, SMALL)
     network = training.new_network(SMALL, tokenizer).double()
     reading = torch.nn.Linear(SMALL.hidden, 40).double()
-    batch = next(iter(training._batches(found, tokenizer, SMALL, np.random.default_rng(0))))
+    batch = next(iter(training.batches(found, tokenizer, SMALL, np.random.default_rng(0))))
 
     def loss():
         torch.manual_seed(0)
-        return training._loss(network, reading, batch, SMALL)[1]
+        return training.losses(network, reading, batch, SMALL)[0]
 
     loss().backward()
     parameters = list(network.parameters())

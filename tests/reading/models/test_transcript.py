@@ -13,7 +13,7 @@ from filelock import FileLock
 from reading.models.fault_server import FaultServer
 
 from llma_tutorial.reading.models import chat, record, replay
-from llma_tutorial.reading.models._chat import ChatError
+from llma_tutorial.reading.models.chat_models import ChatError
 from llma_tutorial.reading.models.transcript import UnseenPrompt
 
 OPTIONS = ["yes", "no", "unsaid"]

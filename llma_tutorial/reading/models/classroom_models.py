@@ -6,11 +6,11 @@ Primitives: a text z, a question q, three options. The model is a transformer th
 
 and an answer is one token, `<yes>`, `<no>` or `<unsaid>`, which no ordinary text contains. `score` gives their
 log-probabilities, normalised over the options asked for. All questions about a text are branches of one tree
-(`_tree.py`), so that the text is read once, however many there are.
+(`prefix_tree`), so that the text is read once, however many there are.
 
 A classroom model is a *closed-world* reader: it knows the sentences of the three grammars and few others, and says yes
 or no with confidence where it should not. Measure its observation matrix in the world where you use it.
-Trained by `make model` (`training.py`, `inattentive.py`). Chapter: `reading/llm-as-sensor`.
+Trained by `make model` (`training`, `inattentive`). Chapter: `reading/llm-as-sensor`.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM, PreTrainedModel
 from transformers.utils import logging
 
-from llma_tutorial import _validate
+from llma_tutorial import _validate, beliefs
 from llma_tutorial.reading.corpora.grammar import ANSWERS
-from llma_tutorial.reading.models._protocol import checked_request, normalised
-from llma_tutorial.reading.models._tree import plant, states_at
+from llma_tutorial.reading.models.prefix_tree import plant, states_at
+from llma_tutorial.reading.models.protocol import checked_request, normalised
 
 START, ASK, PADDING = "<s>", "<ask>", "<pad>"
 ANSWER_TOKENS = {answer: f"<{answer}>" for answer in ANSWERS}
@@ -112,7 +112,7 @@ class ClassroomModel:
         unknown = [option for option in options if option not in ANSWER_TOKENS]
         if unknown:
             raise ValueError(f"`options` of a classroom model must be among {', '.join(ANSWERS)}. Got {unknown[0]!r}.")
-        trunks, branches = self._trunks(texts), [encoding.ids for encoding in self.tokenizer.encode_batch(questions)]
+        trunks, branches = self.trunks(texts), [encoding.ids for encoding in self.tokenizer.encode_batch(questions)]
         longest = max((len(trunk) for trunk in trunks), default=0) + max(map(len, branches))
         if longest > self.network.config.max_position_embeddings:
             raise ValueError(
@@ -131,7 +131,8 @@ class ClassroomModel:
             scores[rows] = logits.double().numpy().reshape(len(rows), len(questions), len(options))
         return normalised(scores)
 
-    def _trunks(self, texts: list[str]) -> list[list[int]]:
+    def trunks(self, texts: Sequence[str]) -> list[list[int]]:
+        """Tokens of each text from `<s>` to `<ask>`, where the questions branch off."""
         start, ask = self.tokenizer.token_to_id(START), self.tokenizer.token_to_id(ASK)
         return [[start, *encoding.ids, ask] for encoding in self.tokenizer.encode_batch(texts)]
 
@@ -153,11 +154,6 @@ class ClassroomModel:
         -------
         list of str
 
-        Raises
-        ------
-        ValueError
-            If a number is out of range.
-
         Notes
         -----
         Chapter: `reading/llm-as-sensor`.
@@ -172,9 +168,8 @@ class ClassroomModel:
             for _ in range(longest):
                 out = self.network(torch.from_numpy(written[:, -1:]), past_key_values=cache_, use_cache=True)
                 cache_ = out.past_key_values
-                law = torch.softmax(out.logits[:, -1].double() / temperature, dim=1).numpy().cumsum(axis=1)
-                token = np.minimum((law < rng.random((n, 1))).sum(axis=1), law.shape[1] - 1)
-                written = np.column_stack([written, token])
+                law = torch.softmax(out.logits[:, -1].double() / temperature, dim=1).numpy()
+                written = np.column_stack([written, beliefs.draw(law, rng.random(n))])
                 if (written == ask).any(axis=1).all():
                     break
         ended = [row[1:].tolist() for row in written]
@@ -224,7 +219,7 @@ def load(folder: str | Path) -> ClassroomModel:
                 f"`{file}` of the classroom model {folder.name!r} must have the hash {expected[:12]}.... "
                 f"Got {found[:12]}...; install the package again, or train the model anew with `make model`."
             )
-    with _without_bars():
+    with without_bars():
         network = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True).eval()
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.add_special_tokens(list(ANSWER_TOKENS.values()))
@@ -233,7 +228,7 @@ def load(folder: str | Path) -> ClassroomModel:
 
 
 @contextmanager
-def _without_bars() -> Iterator[None]:
+def without_bars() -> Iterator[None]:
     """No progress bar of `transformers` for a load of milliseconds: it would stand in every notebook."""
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()

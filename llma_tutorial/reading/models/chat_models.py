@@ -17,7 +17,11 @@ of the `openai` client. Chapter: `practice/your-own-model`.
 
 from __future__ import annotations
 
+import json
+import math
 import os
+import re
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -28,20 +32,40 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import openai
+from scipy.special import logsumexp
 
 from llma_tutorial import _validate
-from llma_tutorial.reading.models._answers import Call, Result, combined
-from llma_tutorial.reading.models._estimate import Estimate, estimated
-from llma_tutorial.reading.models._one_call import OFFICIAL, ask, new_client
-from llma_tutorial.reading.models._protocol import checked_request
-from llma_tutorial.reading.models._wording import CONVERSATION, checked_wording, worded
+from llma_tutorial.reading.models.protocol import (
+    CONVERSATION,
+    Call,
+    Estimate,
+    Examples,
+    Result,
+    checked_examples,
+    checked_request,
+    checked_wording,
+    combined,
+    estimated,
+    refuse_other_examples,
+    turns,
+)
 
+OFFICIAL = "https://api.openai.com/v1"
+AMBIGUOUS = 0.01  # probability of tokens that begin two options, above which the options cannot be told apart
 MAX_TOKENS = {"logprobs": 1, "sample": 16, "structured": 64}
 OWN = {"model", "messages", "n", "stream", "logprobs", "top_logprobs", "response_format", "temperature", "max_tokens"}
 
 
 class ChatError(RuntimeError):
     """A call that failed for good: what happened, after how many attempts."""
+
+
+class Malformed(ValueError):
+    """A reply that is not what the interface promises; the same call may work again."""
+
+
+class Ignored(ValueError):
+    """Something asked for did not come back; asking again does not help."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,12 +89,14 @@ class ChatModel:
     served_as: str | None
     key_variable: str | None
     extra: Mapping[str, Any] = field(default_factory=dict)
+    examples: Examples = ()
 
     @property
     def parameters(self) -> dict[str, Any]:
         """All that one answer depends on besides text, question and options."""
         own = ("base_url", "method", "prompt", "answer", "temperature", "max_tokens", "top_logprobs")
-        return {name: getattr(self, name) for name in own} | {"extra": dict(self.extra)}
+        shown = {"examples": [list(example) for example in self.examples]} if self.examples else {}
+        return {name: getattr(self, name) for name in own} | {"extra": dict(self.extra)} | shown
 
     @property
     def reading(self) -> dict[str, Any]:
@@ -86,6 +112,7 @@ class ChatModel:
     def score(self, texts: Sequence[str], questions: Sequence[str], options: Sequence[str]) -> np.ndarray:
         """Log-probabilities of shape (texts, questions, options), normalised over the options."""
         texts, questions, options = checked_request(texts, questions, options)
+        refuse_other_examples(self.examples, questions, options)
         calls = self.calls(texts, questions)
         found: dict[int, Result] = {}
         try:
@@ -117,8 +144,8 @@ class ChatModel:
         self, calls: Sequence[Call], options: Sequence[str], price: tuple[float, float] | None
     ) -> Estimate:
         """The same for a list of calls."""
-        prompts = [worded(self.prompt, text, question, options) for text, question, _ in calls]
-        return estimated(prompts, self.max_tokens, price)
+        said = [turns(self.prompt, self.answer, self.examples, text, q, options) for text, q, _ in calls]
+        return estimated(said, self.max_tokens, price)
 
     def answers(self, calls: Sequence[Call], options: Sequence[str]) -> Iterator[tuple[int, Result]]:
         """Make calls, several at a time, and hand over (number, result) as they come.
@@ -130,16 +157,16 @@ class ChatModel:
         try:
             while True:
                 while failure is None and len(running) < self.concurrency and (i := next(waiting, None)) is not None:
-                    running[pool.submit(ask, self, calls[i], options)] = i
+                    running[pool.submit(self.ask, calls[i], options)] = i
                 if not running:
                     break
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     i = running.pop(future)
-                    if isinstance(outcome := future.result(), str):
-                        failure = failure or f"Call {i + 1} of {len(calls)} failed: {outcome}."
+                    if isinstance(error := future.exception(), ChatError):
+                        failure = failure or f"Call {i + 1} of {len(calls)} failed: {error}."
                     else:
-                        self._notice(outcome)
-                        yield i, outcome
+                        self._notice(future.result())
+                        yield i, future.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
         if failure:
@@ -153,8 +180,42 @@ class ChatModel:
             )
 
     @cached_property
-    def _client(self) -> openai.OpenAI:
-        return new_client(self)
+    def _client(self) -> openai.OpenAI:  # it holds the key
+        headers = {}
+        if self.base_url != OFFICIAL:  # the client would tell any endpoint which organisation you belong to
+            headers = {"OpenAI-Organization": openai.omit, "OpenAI-Project": openai.omit}
+        return openai.OpenAI(
+            base_url=self.base_url,
+            api_key=os.environ.get(self.key_variable or "", "none"),
+            max_retries=self.retries,
+            timeout=self.timeout,
+            default_headers=headers,
+        )
+
+    def ask(self, call: Call, options: Sequence[str]) -> Result:
+        """The result of one call.
+
+        Raises
+        ------
+        ChatError
+            Says in words why there is none. It is raised behind the exceptions of the client, none of which comes
+            along: they could carry the key.
+        """
+        for attempt in range(self.retries + 1):
+            try:
+                reply = self._client.chat.completions.create(**_request(self, call, options))
+                return _read(self, reply, options)
+            except (Malformed, json.JSONDecodeError) as error:
+                problem = _without_key(self, f"malformed reply ({error}), {attempt + 1} times")
+            except openai.OpenAIError as error:
+                problem = _without_key(self, _reason(self, error))[:400]  # never cut before the key is gone
+                break
+            except ValueError as error:
+                problem = _without_key(self, str(error))
+                break
+            if attempt < self.retries:
+                time.sleep(min(8.0, 0.5 * 2**attempt))
+        raise ChatError(problem)
 
 
 def chat(
@@ -176,6 +237,7 @@ def chat(
     served_as: str | None = None,
     key_variable: str | None = None,
     extra: Mapping[str, Any] | None = None,
+    examples: Sequence[tuple[str, str]] = (),
 ) -> ChatModel:
     """Open a model behind an OpenAI-compatible endpoint.
 
@@ -214,19 +276,17 @@ def chat(
         Environment variable that holds the key: OPENAI_API_KEY for OpenAI's own endpoint, none for others, if omitted.
     extra : mapping, optional
         Further fields of each request, such as ``{"reasoning_effort": "low"}``.
+    examples : sequence of (text, answer)
+        Texts whose answer, one of the options, is known: each a message with its reply before the text is asked about.
+        They answer one question, so a request may hold no other.
 
     Returns
     -------
     ChatModel
 
-    Raises
-    ------
-    ValueError
-        If an argument is out of range, or the environment holds no key where one is needed.
-
     Notes
     -----
-    Used in the chapter `practice/your-own-model`.
+    Chapter `practice/your-own-model`.
 
     Examples
     --------
@@ -267,4 +327,123 @@ def chat(
         served_as=served_as,
         key_variable=variable,
         extra=extra,
+        examples=checked_examples(examples),
     )
+
+
+def _request(model: ChatModel, call: Call, options: Sequence[str]) -> dict[str, Any]:
+    text, question, _ = call
+    said = turns(model.prompt, model.answer, model.examples, text, question, options)
+    messages = [{"role": ("user", "assistant")[i % 2], "content": part} for i, part in enumerate(said)]
+    request: dict[str, Any] = {"model": model.name, "messages": messages, "extra_body": dict(model.extra)}
+    if "max_completion_tokens" not in model.extra:  # the newer name of the same
+        request["max_tokens"] = model.max_tokens
+    if model.temperature is not None:
+        request["temperature"] = model.temperature
+    if model.method == "logprobs":
+        request |= {"logprobs": True, "top_logprobs": model.top_logprobs}
+    if model.method == "structured":
+        answers = [model.answer.format(option=option) for option in options]
+        schema = {"type": "object", "properties": {"answer": {"type": "string", "enum": answers}}}
+        schema |= {"required": ["answer"], "additionalProperties": False}
+        wrapped = {"name": "answer", "strict": True, "schema": schema}
+        request["response_format"] = {"type": "json_schema", "json_schema": wrapped}
+    return request
+
+
+def _read(model: ChatModel, reply: Any, options: Sequence[str]) -> Result:
+    try:  # the client does not check what it parses
+        choice, name = reply.choices[0], reply.model
+        content = choice.message.content or choice.message.refusal or ""
+        listed = choice.logprobs.content[0].top_logprobs if choice.logprobs and choice.logprobs.content else None
+        tokens = {entry.token: float(entry.logprob) for entry in listed or []}
+        spent = [reply.usage.prompt_tokens, reply.usage.completion_tokens] if reply.usage else None
+    except (AttributeError, TypeError, IndexError, ValueError):
+        raise Malformed("no choice with a message in it") from None
+    if not _is_this(model, name):
+        raise Ignored(f"`model` came back as {name!r}. If that is {model.name!r}, pass served_as={name!r}")
+    written = {option: model.answer.format(option=option) for option in options}
+    if model.method != "logprobs":
+        result = answer_from_reply(_without_key(model, content), written, model.method == "structured")
+    elif not tokens:
+        raise Ignored(
+            "`logprobs` did not come back: the server ignores them for this model. Pass "
+            'method="sample" or method="structured" to draw answers instead'
+        )
+    else:
+        result = scores_from_tokens(tokens, written)
+    return result | ({"tokens": spent} if spent else {})
+
+
+def _is_this(model: ChatModel, name: Any) -> bool:
+    """Whether a reply comes from the model asked: its name, perhaps with a revision or a date."""
+    if model.served_as is not None:
+        return name == model.served_as
+    return isinstance(name, str) and bool(re.fullmatch(re.escape(model.name) + r"(@.*|-\d{4}[\d-]*)?", name))
+
+
+def _reason(model: ChatModel, error: openai.OpenAIError) -> str:
+    attempts = f"after {model.retries + 1} attempts"
+    if isinstance(error, openai.APITimeoutError):
+        return f"no reply within {model.timeout:g} s, {attempts}"
+    if isinstance(error, openai.APIConnectionError):
+        return f"the connection to {model.base_url} was refused or cut, {attempts}"
+    if isinstance(error, openai.APIStatusError):
+        again = f", {attempts}" if error.status_code in (408, 409, 429) or error.status_code >= 500 else ""
+        return f"HTTP {error.status_code}{again}: {error.response.text.strip()}"  # servers differ in how they word it
+    return f"{type(error).__name__}: {error}"
+
+
+def _without_key(model: ChatModel, text: str) -> str:
+    """What a server says may hold the key that it was sent."""
+    key = os.environ.get(model.key_variable or "")
+    return text.replace(key, f"[{model.key_variable}]") if key else text
+
+
+def plain(string: str) -> str:
+    """An answer without case and without the punctuation that models put round it."""
+    return string.strip(" \t\r\n.,;:!?\"'`*()").casefold()
+
+
+def scores_from_tokens(listed: Mapping[str, float], options: Mapping[str, str]) -> Result:
+    """Scores of written options from the log-probabilities of first tokens.
+
+    A token speaks for the option that it is, or that it alone begins; tokens that differ in case or in spaces add up.
+    """
+    written = {option: plain(answer) for option, answer in options.items()}
+    found: dict[str, list[float]] = {option: [] for option in options}
+    ambiguous = 0.0
+    for token, value in listed.items():
+        word = plain(token)
+        owners = [option for option, answer in written.items() if answer == word]
+        owners = owners or [option for option, answer in written.items() if word and answer.startswith(word)]
+        if len(owners) == 1:
+            found[owners[0]].append(value)
+        elif owners:
+            ambiguous += math.exp(value)
+    if ambiguous > AMBIGUOUS:
+        raise ValueError(
+            f"`options` must begin with different tokens. Got {ambiguous:.2g} of the probability on tokens that begin "
+            f'several of {list(options)}; word them differently, or pass method="sample".'
+        )
+    scores = [float(logsumexp(values)) if values else None for values in found.values()]
+    if None not in scores:
+        return {"scores": scores}
+    rest = 1 - sum(math.exp(value) for value in listed.values())
+    return {"scores": scores, "at_most": min(*listed.values(), 0.0, math.log(max(rest, 1e-12)))}
+
+
+def answer_from_reply(reply: str, options: Mapping[str, str], structured: bool) -> Result:
+    """The option that a drawn reply names, and nothing else; None if it names none."""
+    said = reply
+    if structured:
+        try:
+            said = json.loads(reply)["answer"]
+        except (ValueError, TypeError, KeyError):
+            raise Ignored(
+                f"`response_format` came back unheeded: its reply is {reply[:60]!r} and no JSON of the schema. "
+                'Pass method="sample"'
+            ) from None
+    words = [plain(answer) for answer in options.values()]
+    word = plain(str(said))
+    return {"answer": words.index(word) if word in words else None, "reply": reply}

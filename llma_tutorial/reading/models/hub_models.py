@@ -5,17 +5,19 @@ An option is scored as the text it is: with p the tokens of the prompt and c_1..
     "sum"    log P(option) = sum_j log P(c_j | p, c_1..c_{j-1})          what the model says of this very text
     "mean"   the same divided by m                                      does not punish long options
 
-and then normalised over the options. Four choices decide what is measured, so they are arguments and stand in every
+and then normalised over the options. Five choices decide what is measured, so they are arguments and stand in every
 transcript: the words of the prompt, how an option is written (the leading space above all: " yes" and "yes" are
-different tokens), whether the model's chat template goes round the prompt, and the normalisation.
+different tokens), examples before the text, whether the model's chat template goes round the prompt, and the
+normalisation. What all prompts of a request begin with alike is read once (`prefix_tree`).
 
-Nothing is downloaded unless you say so, only safetensors are read, and no code that comes with a model is run.
+Nothing is downloaded unless you say so, only safetensors and GGUF are read, and no code that comes with a model is run.
 Chapter: `practice/your-own-model`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -25,16 +27,30 @@ from typing import Any
 
 import numpy as np
 import torch
+from huggingface_hub import HfApi
+from huggingface_hub.utils import validate_repo_id
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from llma_tutorial import _validate
-from llma_tutorial.reading.models._absent import absent
-from llma_tutorial.reading.models._branches import branch_scores, can_branch
-from llma_tutorial.reading.models._classroom import _without_bars
-from llma_tutorial.reading.models._protocol import checked_request, normalised
-from llma_tutorial.reading.models._wording import COMPLETION, CONVERSATION, checked_wording, worded
+from llma_tutorial.reading.models.classroom_models import without_bars
+from llma_tutorial.reading.models.prefix_tree import can_branch, continuation_scores
+from llma_tutorial.reading.models.protocol import (
+    BETWEEN_EXAMPLES,
+    COMPLETION,
+    CONVERSATION,
+    Examples,
+    checked_examples,
+    checked_request,
+    checked_wording,
+    normalised,
+    refuse_other_examples,
+    turns,
+    warn_of_little_mass,
+)
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+NEEDED = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
+SUFFIXES = tuple(pattern[1:] for pattern in NEEDED)
 TAIL = 64  # characters of a prompt that can touch how what follows it is cut into tokens
 
 
@@ -65,6 +81,7 @@ class HubModel:
     batch_tokens: int = field(repr=False)
     network: Any = field(repr=False)
     tokenizer: Any = field(repr=False)
+    examples: Examples = field(default=(), repr=False)
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
@@ -80,44 +97,56 @@ class HubModel:
             "length": self.length,
             "dtype": str(self.network.dtype).removeprefix("torch."),
             "weights": weights.hexdigest(),
-        }
+        } | ({"examples": [list(example) for example in self.examples]} if self.examples else {})
 
     def score(self, texts: Sequence[str], questions: Sequence[str], options: Sequence[str]) -> np.ndarray:
-        """Log-probabilities of shape (texts, questions, options), normalised over the options."""
+        """Log-probabilities of shape (texts, questions, options), normalised over the options.
+
+        Warns where the options hold less than half of the probability: the model wants to say something else.
+        """
+        scores, lengths = self._scores(texts, questions, options)
+        warn_of_little_mass(_mass(scores, self._written(options)))
+        return normalised(scores / lengths if self.length == "mean" else scores)
+
+    def mass(self, texts: Sequence[str], questions: Sequence[str], options: Sequence[str]) -> np.ndarray:
+        """Probability that the model goes on with one of the options at all, shape (texts, questions)."""
+        return _mass(self._scores(texts, questions, options)[0], self._written(options))
+
+    def _scores(
+        self, texts: Sequence[str], questions: Sequence[str], options: Sequence[str]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Log-probabilities of the written options, and how many tokens they have."""
         texts, questions, options = checked_request(texts, questions, options)
+        refuse_other_examples(self.examples, questions, options)
+        shape = (len(texts), len(questions), len(options))
         if not texts:
-            return np.empty((0, len(questions), len(options)))
+            return np.empty(shape), np.ones(shape)
         self._refuse_control_tokens(texts, questions)
-        strings = [self._rendered(worded(self.prompt, text, q, options)) for text in texts for q in questions]
+        strings = [self._rendered(text, question, options) for text in texts for question in questions]
         special = not self.chat_template  # a chat template writes the beginning of a sequence itself
         tokens = self.tokenizer(strings, add_special_tokens=special, return_attention_mask=False)["input_ids"]
         if special:
             tokens = [self._open_ended(prompt) for prompt in tokens]
-        written = [self.answer.format(option=option) for option in options]
-        known: dict[str, list[list[int]]] = {}
-        for string in strings:
-            if string[-TAIL:] not in known:
-                known[string[-TAIL:]] = [self._continuation(string[-TAIL:], answer) for answer in written]
+        written, known = self._written(options), {}
+        for tail in {string[-TAIL:] for string in strings}:
+            known[tail] = [self._continuation(tail, answer) for answer in written]
         branches = [known[string[-TAIL:]] for string in strings]
         self._refuse_too_long(tokens, branches)
-        k = len(questions)
-        scores = branch_scores(
-            self.network,
-            [tokens[i : i + k] for i in range(0, len(tokens), k)],
-            [branches[i : i + k] for i in range(0, len(tokens), k)],
-            shared=self.shares_beginnings,
-            batch_tokens=self.batch_tokens,
+        scores = continuation_scores(
+            self.network, tokens, branches, shared=self.shares_beginnings, batch_tokens=self.batch_tokens
         )
-        if self.length == "mean":
-            lengths = np.array([[len(option) for option in branch] for branch in branches])
-            scores = scores / lengths.reshape(scores.shape)
-        return normalised(scores)
+        return scores.reshape(shape), np.array([[*map(len, branch)] for branch in branches]).reshape(shape)
 
-    def _rendered(self, prompt: str) -> str:
+    def _written(self, options: Sequence[str]) -> list[str]:
+        return [self.answer.format(option=option) for option in options]
+
+    def _rendered(self, text: str, question: str, options: Sequence[str]) -> str:
+        said = turns(self.prompt, self.answer, self.examples, text, question, options)
         if not self.chat_template:
-            return prompt
-        message = [{"role": "user", "content": prompt}]
-        return self.tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
+            shown = [prompt + answer + BETWEEN_EXAMPLES for prompt, answer in zip(said[::2], said[1::2], strict=False)]
+            return "".join([*shown, said[-1]])
+        messages = [{"role": ("user", "assistant")[i % 2], "content": part} for i, part in enumerate(said)]
+        return self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
 
     def _open_ended(self, tokens: list[int]) -> list[int]:
         """Without the end-of-sequence token that some tokenizers add."""
@@ -140,7 +169,8 @@ class HubModel:
         control = {token for token in self.tokenizer.all_special_tokens if token.strip()}
         added = [token.content for token in self.tokenizer.added_tokens_decoder.values()]
         control |= {token for token in added if token[:1] in ("<", "[") and len(token) > 1}
-        for name, strings in (("texts", texts), ("questions", questions)):
+        shown = [text for text, _ in self.examples]
+        for name, strings in (("texts", texts), ("questions", questions), ("examples", shown)):
             for i, string in enumerate(strings):
                 found = next((token for token in sorted(control) if token in string), None)
                 if found is not None:
@@ -157,6 +187,12 @@ class HubModel:
                 raise ValueError(f"`texts` must fit into the model's {limit} tokens. Got {length} with question.")
 
 
+def _mass(scores: np.ndarray, written: Sequence[str]) -> np.ndarray:
+    """Probability of the options together; one that only goes on from another adds nothing."""
+    own = [not any(option != other and option.startswith(other) for other in written) for option in written]
+    return np.exp(scores[..., own]).sum(axis=-1)
+
+
 def hub(
     name_or_folder: str | Path,
     *,
@@ -169,13 +205,15 @@ def hub(
     batch_tokens: int = 16_384,
     revision: str | None = None,
     download: bool = False,
+    examples: Sequence[tuple[str, str]] = (),
 ) -> HubModel:
     """Open a causal language model of transformers.
 
     Parameters
     ----------
     name_or_folder : str or Path
-        Name on the Hugging Face hub, or a folder that holds config, tokenizer and safetensors.
+        Name on the Hugging Face hub, or a folder that holds config, tokenizer and safetensors; or a GGUF file, or a
+        folder with one, whose weights are expanded to `dtype`.
     prompt : str, optional
         Template with ``{text}`` and ``{question}``, perhaps ``{options}``.
     answer : str, optional
@@ -190,11 +228,14 @@ def hub(
     dtype : {"float32", "bfloat16", "float16"}
         Precision in which the model computes.
     batch_tokens : int
-        Most tokens read at once, shared ones included; lower it if memory runs out.
+        Most tokens held at once, shared ones included; lower it if memory runs out.
     revision : str, optional
         Commit of the hub.
     download : bool
         Whether a model that is not on this machine is fetched.
+    examples : sequence of (text, answer)
+        Texts whose answer, one of the options, is known; each stands before the text, asked the same question. They
+        answer one question, so a request may hold no other.
 
     Returns
     -------
@@ -205,11 +246,11 @@ def hub(
     FileNotFoundError
         If the model is not on this machine; says what to run and how big it is.
     ValueError
-        If it holds no safetensors, needs code of its own, or an argument is out of range.
+        If it holds neither safetensors nor GGUF, or needs code of its own.
 
     Notes
     -----
-    Used in the chapter `practice/your-own-model`.
+    Chapter `practice/your-own-model`.
 
     Examples
     --------
@@ -223,28 +264,62 @@ def hub(
     _validate.integer("batch_tokens", batch_tokens, 1)
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f'`device` must be one that this machine has; "cpu" always is. Got {device!r}.')
-    tokenizer, network = _opened(str(name_or_folder), revision, download, DTYPES[dtype])
+    source, weights = _found(str(name_or_folder), revision)
+    tokenizer, network = _opened(source, weights, revision, download, DTYPES[dtype])
     if chat_template is None:
         chat_template = tokenizer.chat_template is not None
     if chat_template and tokenizer.chat_template is None:
         raise ValueError("`chat_template` must be False for a model that has none. Got True.")
     usual = CONVERSATION if chat_template else COMPLETION
-    prompt, answer = prompt or usual[0], answer or usual[1]
+    prompt, answer = (given if given is not None else own for given, own in zip((prompt, answer), usual, strict=True))
     checked_wording(prompt, answer)
     network = network.to(device).eval()
-    name = Path(name_or_folder).name if Path(name_or_folder).is_dir() else str(name_or_folder)
-    return HubModel(name, prompt, answer, chat_template, length, can_branch(network), batch_tokens, network, tokenizer)
+    return HubModel(
+        name=Path(name_or_folder).name if Path(name_or_folder).exists() else str(name_or_folder),
+        prompt=prompt,
+        answer=answer,
+        chat_template=chat_template,
+        length=length,
+        shares_beginnings=can_branch(network),
+        batch_tokens=batch_tokens,
+        network=network,
+        tokenizer=tokenizer,
+        examples=checked_examples(examples),
+    )
 
 
-def _opened(source: str, revision: str | None, download: bool, dtype: torch.dtype) -> tuple[Any, Any]:
+def _found(source: str, revision: str | None) -> tuple[str, str | None]:
+    """The folder, or name on the hub, and the file of GGUF weights in it, if that is what it holds."""
+    path = Path(source)
+    if not path.exists():
+        return source, None
+    if revision is not None:
+        raise ValueError(f"`revision` must be left out for files on this machine. Got {revision!r}.")
+    if path.is_file():
+        if path.suffix != ".gguf":
+            raise ValueError(f"`name_or_folder` must be a folder, or a file that ends in .gguf. Got {source!r}.")
+        return str(path.parent), path.name
+    weights = sorted(file.name for file in path.glob("*.gguf"))
+    if list(path.glob("*.safetensors")):
+        return source, None
+    if not weights:
+        raise ValueError(f"`name_or_folder` must hold safetensors or GGUF; other formats can run code. Got {source!r}.")
+    if len(weights) > 1:
+        raise ValueError(f"`name_or_folder` must name one of several GGUF files. Got a folder with {weights}.")
+    return source, weights[0]
+
+
+def _opened(
+    source: str, weights: str | None, revision: str | None, download: bool, dtype: torch.dtype
+) -> tuple[Any, Any]:
     """Tokenizer and network from a folder or from the files of the hub that are here."""
-    careful = {"revision": revision, "local_files_only": not download, "trust_remote_code": False}
-    if Path(source).is_dir() and not list(Path(source).glob("*.safetensors")):
-        raise ValueError(f"`name_or_folder` must hold safetensors; other formats can run code. Got {source!r}.")
+    careful: dict[str, Any] = {"revision": revision, "local_files_only": not download, "trust_remote_code": False}
+    form = {"use_safetensors": True} if weights is None else {}
+    careful |= {} if weights is None else {"gguf_file": weights}
     try:
-        with nullcontext() if download else _without_bars():
+        with nullcontext() if download else without_bars():
             tokenizer = AutoTokenizer.from_pretrained(source, **careful)
-            network = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, dtype=dtype, **careful)
+            network = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, **form, **careful)
     except (OSError, ValueError) as error:
         if "trust_remote_code" in str(error):
             reason = "must be an architecture of transformers; code of a model is never run"
@@ -254,3 +329,34 @@ def _opened(source: str, revision: str | None, download: bool, dtype: torch.dtyp
             reason = "must hold a whole causal model"
         raise ValueError(f"`name_or_folder` {reason}. Got {source!r}: {error}") from None
     return tokenizer, network
+
+
+def absent(name: str, revision: str | None = None) -> FileNotFoundError:
+    """The error to raise for a model that is not here."""
+    try:
+        validate_repo_id(name)
+        folder = Path(name).is_absolute() or name.startswith((".", "~"))
+    except ValueError:
+        folder = True
+    if folder:
+        return FileNotFoundError(f"`name_or_folder` must be a folder with a model, or a name on the hub. Got {name!r}.")
+    at = f" --revision {revision}" if revision else ""
+    include = " ".join(f'--include "{pattern}"' for pattern in NEEDED)
+    return FileNotFoundError(
+        f"`name_or_folder` must be a model that is on this machine. Got {name!r}, {size(name, revision)}. "
+        f"Fetch it with\n    hf download {name}{at} {include}\nor pass download=True."
+    )
+
+
+def size(name: str, revision: str | None = None) -> str:
+    """How big a model is: asked of the hub, else guessed from its name and said so."""
+    try:
+        files = HfApi().model_info(name, revision=revision, files_metadata=True, timeout=5).siblings or []
+        return f"{sum(file.size or 0 for file in files if file.rfilename.endswith(SUFFIXES)) / 1e9:.2f} GB"
+    except Exception as error:  # whatever stands in the way, the first message must come through
+        reason = "the hub knows no such model" if "404" in str(error) else "the hub cannot be asked"
+    parameters = re.search(r"(?<![\w.])(\d+(?:\.\d+)?)([mb])(?![a-z])", name.lower())
+    if parameters is None:
+        return f"of unknown size ({reason})"
+    billions = float(parameters[1]) * (1 if parameters[2] == "b" else 1e-3)
+    return f"about {2 * billions:.2f} GB in half precision by its name ({reason})"
