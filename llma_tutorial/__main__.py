@@ -1,6 +1,7 @@
 """The command line.
 
 python -m llma_tutorial audit log.csv [--html report.html]      (`many-agents/audit-a-log`)
+python -m llma_tutorial fetch [smollm2|reviews ...] [--check]   (`reference/data-sets`)
 """
 
 from __future__ import annotations
@@ -68,6 +69,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     audit.add_argument("--html", metavar="FILE", help="also write the report, with its figure, as one HTML page")
     audit.add_argument("--margin", type=float, default=0.1, help="largest effect that counts as none (default 0.1)")
     audit.add_argument("--level", type=float, default=0.95, help="coverage of the intervals (default 0.95)")
+    fetching = commands.add_parser(
+        "fetch", help="a real language model and real texts", description="Fetch what the book reads, once."
+    )
+    fetching.set_defaults(run=_fetch)
+    fetching.add_argument("names", nargs="*", metavar="NAME", help="smollm2 or reviews (default: both)")
+    fetching.add_argument("--check", action="store_true", help="fetch nothing, compare what is there with its hashes")
     chosen = parser.parse_args(arguments)
     return chosen.run(chosen)
 
@@ -84,6 +91,32 @@ def _audit(chosen: argparse.Namespace) -> int:
     if chosen.html:
         Path(chosen.html).write_text(page(found, Path(chosen.log).name), encoding="utf-8")
     return 0
+
+
+def _fetch(chosen: argparse.Namespace) -> int:
+    from llma_tutorial import fetch
+
+    names = chosen.names or list(fetch.SOURCES)
+    try:
+        if chosen.check:
+            return 1 if fetch.check(names) else 0
+        fetch.fetch(names)
+        if "smollm2" in names:
+            print(f"smollm2: opened from {_converted()}")
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Interrupted: nothing half-fetched is kept. The same command starts again.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _converted() -> Path:
+    """The fetched model in the form that opens in seconds."""
+    from llma_tutorial.reading.models.pretrained_models import converted
+
+    return converted("smollm2")
 
 
 if __name__ == "__main__":
