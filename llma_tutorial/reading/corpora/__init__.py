@@ -1,6 +1,7 @@
 """Corpora: labelled texts, as published or of your own, in one tidy frame (text, state, environment, id).
 
     measuring_hate_speech, civil_comments, amazon_reviews, fnspid_news, fnspid_prices     published data sets
+    human_reviews, goemotions                                                             texts with many raters each
     from_csv                                                                              your own table
     honest_test                                                                           texts from no grammar
     world, generate, World                                                                invented texts, law known
@@ -21,7 +22,9 @@ _HOMES = {
     "fnspid_prices": "fnspid",
     "from_csv": "own_data",
     "generate": "worlds",
+    "goemotions": "goemotions_ratings",
     "honest_test": "_honest",
+    "human_reviews": "product_reviews",
     "measuring_hate_speech": "hate_speech",
     "world": "worlds",
 }

@@ -57,6 +57,9 @@ LAYOUTS = {
         "2023 early": ("rating", "title", "text", "asin", "sortTimestamp"),
     },
     "fnspid_news": {"news": ("Date", "Article_title", "Stock_symbol", "Url")},
+    "goemotions": {
+        "full data set": ("text", "id", "subreddit", "rater_id", "example_very_unclear", "admiration", "neutral"),
+    },
     "fnspid_prices": {"prices": ("date", "open", "high", "low", "close", "adj close", "volume")},
 }
 
