@@ -24,7 +24,8 @@ def compute(value, seed):
 
 
 @pytest.fixture
-def study(tmp_path):
+def study(tmp_path, monkeypatch):
+    monkeypatch.setattr(studies, "BEGUN", tmp_path / "begun")
     (tmp_path / "squares.py").write_text(SCRIPT)
     return studies.write("squares", tmp_path)
 
@@ -34,6 +35,36 @@ def test_a_saved_study_says_how_it_was_made(study):
     assert [cell["result"]["square"] for cell in saved["cells"]] == [4, 9]
     assert saved["cells"][1]["arguments"] == {"value": 3, "seed": 1}
     assert {"title", "chapter", "function", "package_version", "seconds", "code_hash"} < set(saved)
+
+
+def test_a_run_that_was_ended_goes_on_where_it_was(study, tmp_path):
+    """The second cell stops the first run; the second run computes only that one, unless the code is another."""
+    script, saved = study.with_suffix(".py"), study.read_text()
+    assert not list((tmp_path / "begun").iterdir())
+    asked = tmp_path / "asked"
+    counted = SCRIPT.replace("    return {", f"    open({str(asked)!r}, 'a').write(str(value))\n    return {{")
+    script.write_text(
+        counted.replace(
+            "    return {", "    assert not (value == 3 and __import__('os').environ.get('STOP'))\n    return {"
+        )
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STOP", "1")
+        with pytest.raises(AssertionError):
+            studies.write("squares", tmp_path)
+    studies.write("squares", tmp_path)
+    assert asked.read_text() == "233"
+    assert json.loads(study.read_text())["cells"] == json.loads(saved)["cells"]
+    studies.write("squares", tmp_path)
+    assert asked.read_text() == "23323"
+
+
+def test_a_list_of_numbers_stands_on_one_line(study):
+    record = {"a": [1, 2.5, -3e-05], "b": [[1, 2], [3]], "c": ["[1,  2]", None], "d": []}
+    text = studies.written(record)
+    assert json.loads(text) == record
+    assert "[1, 2.5, -3e-05]" in text
+    assert json.dumps("[1,  2]") in text
 
 
 def test_hash_covers_the_package_transitively(study):

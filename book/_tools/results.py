@@ -20,6 +20,7 @@ import ast
 import hashlib
 import importlib.util
 import json
+import re
 import time
 from pathlib import Path
 from types import ModuleType
@@ -30,6 +31,7 @@ import llma_tutorial
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "book/_results"
+BEGUN = ROOT / "_build/results"
 
 
 def load_study(script: Path) -> ModuleType:
@@ -117,9 +119,9 @@ def probe(path: Path) -> list[str]:
     saved = json.loads(path.read_text(encoding="utf-8"))["cells"]
     picked = study.PROBE["cell"].items()
     number, cell = next((i, c) for i, c in enumerate(saved) if picked <= c["arguments"].items())
-    if [c["arguments"] for c in saved] != json.loads(_written(study.cells())):
+    if [c["arguments"] for c in saved] != json.loads(written(study.cells())):
         return ["the cells are others"]
-    found = json.loads(_written(study.compute(**cell["arguments"])))
+    found = json.loads(written(study.compute(**cell["arguments"])))
     return differences(found, cell["result"], study.PROBE["digits"], f"cell {number}")
 
 
@@ -130,44 +132,76 @@ def mend(path: Path) -> list[str]:
         record = json.loads(path.read_text(encoding="utf-8"))
         study = load_study(path.with_suffix(".py"))
         record |= {"code_hash": code_hash(path.with_suffix(".py")), "probed": study.PROBE}
-        path.write_text(_written(record) + "\n", encoding="utf-8")
+        path.write_text(written(record) + "\n", encoding="utf-8")
     return wrong
 
 
-def _written(record):
-    return json.dumps(record, indent=1, default=lambda value: value.tolist())
+def written(record):
+    """JSON with one line for each list of numbers."""
+    text = json.dumps(record, indent=1, default=lambda value: value.tolist())
+    return re.sub(r"\[\n[\s\d.,eE+-]+\]", lambda found: "[" + " ".join(found[0][1:-1].split()) + "]", text)
 
 
 # --- computing ------------------------------------------------------------------------------------------------------
 
 
 def write(name: str, folder: Path = FOLDER, n_jobs: int = 1) -> Path:
-    """Compute every cell of one study and save them with what is needed to repeat them."""
+    """Compute every cell of one study and save them with what is needed to repeat them.
+
+    Cells are kept in `_build` as they come, so that a run that was ended goes on where it was, if the code is the same.
+    """
     script = folder / f"{name}.py"
-    study = load_study(script)
-    cells = study.cells()
-    start = time.perf_counter()
-    runs = Parallel(n_jobs=n_jobs, return_as="generator")(delayed(_compute)(script, cell) for cell in cells)
-    saved = []
-    for done, (cell, result) in enumerate(zip(cells, runs, strict=True), start=1):
-        saved.append({"arguments": cell, "result": result})
-        print(f"{name}: cell {done} of {len(cells)} after {time.perf_counter() - start:.0f} s", flush=True)
+    study, now = load_study(script), code_hash(script)
+    cells = json.loads(written(study.cells()))
+    kept = Kept(BEGUN / f"{name}.jsonl", now)
+    waiting = [cell for cell in cells if kept.find(cell) is None]
+    runs = Parallel(n_jobs=n_jobs, return_as="generator")(delayed(_compute)(script, cell) for cell in waiting)
+    for cell, (result, seconds) in zip(waiting, runs, strict=True):
+        kept.add(cell, result, seconds)
+        print(f"{name}: cell {len(kept.found)} of {len(cells)} took {seconds:.0f} s", flush=True)
+    found = [kept.find(cell) for cell in cells]
     record = {
         **study.STUDY,
         "function": f"book/_results/{script.name}:compute",
         "package_version": llma_tutorial.__version__,
-        "seconds": round(time.perf_counter() - start, 1),
-        "code_hash": code_hash(script),
-        "cells": saved,
+        "seconds": round(sum(seconds for _, seconds in found), 1),
+        "code_hash": now,
+        "cells": [{"arguments": cell, "result": result} for cell, (result, _) in zip(cells, found, strict=True)],
     }
     path = script.with_suffix(".json")
-    path.write_text(_written(record) + "\n", encoding="utf-8")
+    path.write_text(written(record) + "\n", encoding="utf-8")
+    kept.path.unlink(missing_ok=True)
     return path
 
 
+class Kept:
+    """Cells that a run of a study has computed, in a file of lines."""
+
+    def __init__(self, path: Path, code: str):
+        self.path, self.code, self.found = path, code, {}
+        if path.exists():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                record = json.loads(line)
+                if record["code"] == code:
+                    self.found[json.dumps(record["cell"], sort_keys=True)] = record["result"], record["seconds"]
+
+    def find(self, cell: dict) -> tuple[dict, float] | None:
+        """Result and seconds of a cell, None if it is still to be computed."""
+        return self.found.get(json.dumps(cell, sort_keys=True))
+
+    def add(self, cell: dict, result: dict, seconds: float) -> None:
+        """Keep a cell."""
+        record = {"code": self.code, "cell": cell, "result": result, "seconds": seconds}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record, default=lambda value: value.tolist()) + "\n")
+        self.found[json.dumps(cell, sort_keys=True)] = json.loads(written(result)), seconds
+
+
 def _compute(script, cell):
-    """One cell; the study is loaded by its path, because a worker process cannot import it by name."""
-    return load_study(script).compute(**cell)
+    """One cell and its seconds; the study is loaded by its path, because a worker cannot import it by name."""
+    start = time.perf_counter()
+    return load_study(script).compute(**cell), time.perf_counter() - start
 
 
 def main() -> None:

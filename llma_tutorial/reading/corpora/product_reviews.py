@@ -39,7 +39,10 @@ PRODUCTS = {  # first and last review of each
     "phone": (176, 215),
     "music player": (216, 309),
 }
-STATES = {"dvd player": 0, "first camera": 1, "second camera": 1}  # for state="product": bad, good, good
+STATES = {
+    "product": {"dvd player": 0, "first camera": 1, "second camera": 1},  # bad, good, good
+    "five products": {product: number for number, product in enumerate(PRODUCTS)},
+}
 MARGIN = 0.5
 SPLIT = 4  # of the twenty raters, on either side
 
@@ -57,10 +60,11 @@ def human_reviews(
     ----------
     folder : path, optional
         Where the two files lie; those of `python -m llma_tutorial fetch reviews` if omitted.
-    state : {"sentence", "product"}
+    state : {"sentence", "product", "five products"}
         "sentence": 1 where the mean rating exceeds `margin`, 0 where it is below ``-margin``; what lies between is
         dropped and counted. "product": 1 for a review of one of the two cameras, which most customers like, 0 for the
-        DVD player, which most do not; other products are dropped and counted.
+        DVD player, which most do not; other products are dropped and counted. "five products": which of the five, in
+        the order of `PRODUCTS`; no review is dropped.
     whole_reviews : bool
         One row for each review, its sentences joined in their order, in place of one for each sentence.
     margin : float, optional
@@ -86,9 +90,9 @@ def human_reviews(
     Sentences in the same words as an earlier one are dropped ("Great phone!" says as much of any phone), except within
     whole reviews. Spaces at both ends are taken off. Described in `reference/data-sets`.
     """
-    _validate.one_of("state", state, ["sentence", "product"])
-    if margin is not None and state == "product":
-        raise ValueError(f'`margin` must be left out for state="product". Got {margin!r}.')
+    _validate.one_of("state", state, ["sentence", *STATES])
+    if margin is not None and state != "sentence":
+        raise ValueError(f'`margin` must be left out for state="{state}". Got {margin!r}.')
     margin = MARGIN if margin is None else _validate.number("margin", margin, 0, 4)
     folder = fetch.fetched("reviews", every_byte=True) if folder is None else Path(folder)
     path = folder / SENTENCES
@@ -104,9 +108,10 @@ def human_reviews(
     else:
         frame = tally.drop(frame, frame["text"].duplicated(), "the words of an earlier sentence")
     what = "review" if whole_reviews else "sentence"
-    if state == "product":
-        frame = tally.drop(frame, ~frame["product"].isin(list(STATES)), f"{what} on a product that is neither")
-        frame["state"] = frame["product"].map(STATES)
+    if state in STATES:
+        states = STATES[state]
+        frame = tally.drop(frame, ~frame["product"].isin(list(states)), f"{what} on a product that is neither")
+        frame["state"] = frame["product"].map(states)
     else:
         ambiguous = frame["mean_rating"].abs() <= margin
         frame = tally.drop(frame, ambiguous, f"ambiguous {what}, its mean rating within {margin:g} of 0")

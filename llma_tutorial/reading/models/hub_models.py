@@ -33,7 +33,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from llma_tutorial import _validate
 from llma_tutorial.reading.models.classroom_models import without_bars
-from llma_tutorial.reading.models.prefix_tree import can_branch, continuation_scores
+from llma_tutorial.reading.models.prefix_tree import can_branch, continuation_scores, price_of_a_call
 from llma_tutorial.reading.models.protocol import (
     BETWEEN_EXAMPLES,
     COMPLETION,
@@ -108,6 +108,10 @@ class HubModel:
         warn_of_little_mass(_mass(scores, self._written(options)))
         return normalised(scores / lengths if self.length == "mean" else scores)
 
+    def unnormalised(self, texts: Sequence[str], questions: Sequence[str], options: Sequence[str]) -> np.ndarray:
+        """Log-probabilities of the written options as the model gives them, shape (texts, questions, options)."""
+        return self._scores(texts, questions, options)[0]
+
     def mass(self, texts: Sequence[str], questions: Sequence[str], options: Sequence[str]) -> np.ndarray:
         """Probability that the model goes on with one of the options at all, shape (texts, questions)."""
         return _mass(self._scores(texts, questions, options)[0], self._written(options))
@@ -133,7 +137,12 @@ class HubModel:
         branches = [known[string[-TAIL:]] for string in strings]
         self._refuse_too_long(tokens, branches)
         scores = continuation_scores(
-            self.network, tokens, branches, shared=self.shares_beginnings, batch_tokens=self.batch_tokens
+            self.network,
+            tokens,
+            branches,
+            shared=self.shares_beginnings,
+            batch_tokens=self.batch_tokens,
+            call=price_of_a_call(self.network),
         )
         return scores.reshape(shape), np.array([[*map(len, branch)] for branch in branches]).reshape(shape)
 
