@@ -8,8 +8,8 @@ from math import inf
 import numpy as np
 
 from llma_tutorial import _validate
-from llma_tutorial.many_agents._public_beliefs import PublicBeliefs
-from llma_tutorial.many_agents.society import SocialLearning
+from llma_tutorial.many_agents.public_beliefs import PublicBeliefs
+from llma_tutorial.many_agents.societies import SocialLearning
 
 ADVICE = {
     "none": "Enough agents speak before the line falls silent.",

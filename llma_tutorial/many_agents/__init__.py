@@ -3,7 +3,7 @@
 from importlib import import_module
 from types import ModuleType
 
-__all__ = ["audit", "bandits", "gaussian", "logs", "social"]
+__all__ = ["audit", "bandits", "estimates", "gaussian", "logs", "social"]
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -27,13 +27,14 @@ Chapter: `many-agents/audit-a-log`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import chdtrc, ndtri
 
 from llma_tutorial import _validate
-from llma_tutorial.many_agents import _audit_text
-from llma_tutorial.many_agents._audit_estimates import (
+from llma_tutorial.many_agents.estimates import (
     Dependence,
     Interval,
     Weights,
@@ -43,8 +44,7 @@ from llma_tutorial.many_agents._audit_estimates import (
     equivalence_power,
     logit_weights,
 )
-from llma_tutorial.many_agents._audit_onset import LARGEST_LEAD, Onset, overruled, pooled
-from llma_tutorial.many_agents._decision_log import DecisionLog, read_log
+from llma_tutorial.many_agents.logs import DecisionLog, read_log
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +53,19 @@ FEWEST_RUNS = 30  # uncertainty by run is too rough with fewer
 DEEP = 60  # decisions with each own signal in the part of a log that can show that they make no difference
 LAST = 10  # the same for the largest leads, which must not point the other way
 INTERCEPTS = 8  # positions with an intercept of their own in the weights; later ones share the last
+LARGEST_LEAD = 8  # larger leads count as this one
 HERDING = {"a": "herding", "b": "herding or a shared cause"}
+CASES = {
+    "a": "own signals are logged: their effect can be set against that of predecessors",
+    "b": "no signals, but truth is logged and varies: dependence given truth can be tested",
+    "c": "neither signals nor a truth that varies: herding is not identified",
+}
+REFUSAL = (
+    "Only the law of an action given those before it can be learned from this log, and copying cannot be told from a "
+    "common cause: an urn, in which everybody copies, and agents that look at nobody but share an unknown rate, "
+    "have the same law. Log what each agent would do on its own information (`signal`), or the right action of each "
+    "run (`truth`) over runs in which it varies."
+)
 
 
 @dataclass(frozen=True)
@@ -76,6 +88,32 @@ class Effect:
     interval: Interval
     n_for: int
     n_against: int
+
+
+@dataclass(frozen=True, eq=False)
+class Onset:
+    """When own information stops mattering, run by run; -1 where it does not within the run.
+
+    Attributes
+    ----------
+    method : {"pooled", "overruled"}
+        From the lead at which the own effect, pooled over runs, falls below the margin; or, in a log too short for
+        that, the set that one run leaves open if agents never err: after the last action against the lead, and not
+        after the first signal that was overruled since.
+    leads : tuple of tuple of int, or None for "overruled"
+        For each action the lead from which own information no longer matters: estimate, smallest, largest; -1 if none.
+        Actions share it unless their effects differ.
+    agent : numpy.ndarray of shape (n_runs,)
+        First agent whose own information no longer matters; all -1 for "overruled".
+    earliest, latest : numpy.ndarray of shape (n_runs,)
+        Limits of the same.
+    """
+
+    method: str
+    leads: tuple[tuple[int, int, int], ...] | None
+    agent: np.ndarray
+    earliest: np.ndarray
+    latest: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -148,7 +186,7 @@ class Report:
     cost: Cost | None = None
 
     def __str__(self) -> str:
-        return _audit_text.page(self)
+        return _page(self)
 
 
 def report(log: pd.DataFrame | str, *, margin: float = 0.1, level: float = 0.95, reach: int = 3) -> Report:
@@ -178,7 +216,7 @@ def report(log: pd.DataFrame | str, *, margin: float = 0.1, level: float = 0.95,
 
     Notes
     -----
-    Explained in the chapter `many-agents/audit-a-log`, with coverage, size and power on agents of known kind.
+    Chapter `many-agents/audit-a-log`.
 
     Examples
     --------
@@ -198,10 +236,10 @@ def report(log: pd.DataFrame | str, *, margin: float = 0.1, level: float = 0.95,
     most = {"a": "weights" if log.n_actions == 2 else "effects", "b": "dependence", "c": "nothing"}[case]
     facts = (case, most, log.n_runs, log.run.size, log.n_actions, margin, level)
     if case == "c":
-        return Report("not identified", _audit_text.REFUSAL, *facts)
+        return Report("not identified", REFUSAL, *facts)
     if log.n_runs < FEWEST_RUNS:
         reason = f"{log.n_runs} runs are too few: intervals by run need {FEWEST_RUNS} or more."
-        return Report("cannot tell", reason, *facts, onset=overruled(log))
+        return Report("cannot tell", reason, *facts, onset=_overruled_onset(log))
     own = log.signal if case == "a" else log.truth
     given = log.position * log.n_actions + (log.truth if case == "a" and log.truth is not None else 0)
     later = log.position > 0
@@ -213,10 +251,10 @@ def report(log: pd.DataFrame | str, *, margin: float = 0.1, level: float = 0.95,
     verdict, reason = _verdict(found, together, deepest, _deepest(tails, LAST), margin, level)
     onset = None
     if verdict == "herding":
-        onset = pooled(log, effects, together, margin, level)
+        onset = _pooled_onset(log, effects, together, margin, level)
         verdict = HERDING[case]
     elif verdict == "cannot tell":
-        onset = overruled(log)
+        onset = _overruled_onset(log)
     weights = _weights(log, reach, level) if most == "weights" else None
     power = equivalence_power(deepest.interval, margin, level) if deepest else None
     results = (weights, found, tuple(effects), deepest, power, onset, _cost(log, level))
@@ -303,3 +341,150 @@ def _cost(log: DecisionLog, level: float) -> Cost | None:
     majority = best[log.truth, np.arange(log.run.size)] / best.sum(axis=0)
     figures = ((log.signal == log.truth).astype(float), majority, majority - right)
     return Cost(accuracy, *(clustered_mean(values, log.run, log.n_runs, level) for values in figures))
+
+
+# --- the onset --------------------------------------------------------------------------------------------------------
+
+
+def _pooled_onset(
+    log: DecisionLog, effects: list[Effect], together: list[Effect], margin: float, level: float
+) -> Onset:
+    """Dates from the effect by lead, of all leading actions together unless these differ."""
+    apart = [[effect for effect in effects if effect.leader in (-1, j)] for j in range(log.n_actions)]
+    series = [together] * log.n_actions if _alike(effects, level) else apart
+    leads = tuple(_lead_of_onset(mine, margin) for mine in series)
+    needed = np.where(np.array(leads) < 0, np.iinfo(np.int32).max, leads)[log.leader]
+    return Onset("pooled", leads, *(log.first(log.lead >= column) for column in needed.T))
+
+
+def _alike(effects: list[Effect], level: float) -> bool:
+    """Whether the effects at equal leads of different actions are compatible, by a chi-square test over all leads."""
+    spread, freedom = 0.0, 0
+    for lead in range(1, LARGEST_LEAD + 1):
+        mine = [effect.interval for effect in effects if effect.lead == lead]
+        if mine:
+            weight = np.array([1 / (i.high - i.low) ** 2 for i in mine]) * (2 * ndtri((1 + level) / 2)) ** 2
+            middle = np.array([i.estimate for i in mine])
+            spread += (weight * (middle - (weight * middle).sum() / weight.sum()) ** 2).sum()
+            freedom += len(mine) - 1
+    return freedom == 0 or chdtrc(freedom, spread) > 1 - level
+
+
+def _lead_of_onset(effects: list[Effect], margin: float) -> tuple[int, int, int]:
+    """Smallest lead with an effect below the margin, if effects never grow with the lead: estimate and limits."""
+    from scipy.optimize import isotonic_regression
+
+    estimate, low, high = np.array([(e.interval.estimate, e.interval.low, e.interval.high) for e in effects]).T
+    weight = [e.n_for * e.n_against / (e.n_for + e.n_against) for e in effects]
+    falling = isotonic_regression(estimate, weights=weight, increasing=False).x
+    shown = np.maximum.accumulate(low[::-1])[::-1]  # an effect is at least what is shown at any larger lead
+    beaten = np.minimum.accumulate(high)  # and at most what is shown at any smaller one
+    masks = (falling < margin, shown <= margin, beaten < margin)
+    return tuple(int(effects[mask.argmax()].lead) if mask.any() else -1 for mask in masks)
+
+
+def _overruled_onset(log: DecisionLog) -> Onset | None:
+    """Sets from single runs: after the last action against the lead, not after the first signal overruled since."""
+    if log.signal is None:
+        return None
+    deviates = (log.lead > 0) & (log.action != log.leader)
+    earliest = np.ones(log.n_runs, dtype=np.int64)
+    np.maximum.at(earliest, log.run[deviates], log.position[deviates] + 1)
+    overruled = (log.lead > 0) & (log.action == log.leader) & (log.signal != log.leader)
+    latest = log.first(overruled & (log.position >= earliest[log.run]))
+    length = np.bincount(log.run)
+    return Onset("overruled", None, np.full(log.n_runs, -1), np.where(earliest < length, earliest, -1), latest)
+
+
+# --- the printed page -------------------------------------------------------------------------------------------------
+
+
+def _page(report: Report) -> str:
+    """The report as text."""
+    lines = [
+        f"{report.n_decisions:,} decisions in {report.n_runs:,} runs, {report.n_actions} actions; in brackets "
+        f"{100 * report.level:g} % intervals",
+        f"case ({report.case}): {CASES[report.case]}",
+        f"VERDICT: {report.verdict}",
+        report.reason,
+        *_dependence_lines(report),
+        *_weight_lines(report),
+        *_deepest_lines(report),
+        *_onset_lines(report.onset),
+        *_cost_lines(report.cost),
+    ]
+    return "\n".join(fill(line, 100, subsequent_indent="  ") for line in lines)
+
+
+def _dependence_lines(report: Report) -> list[str]:
+    if report.dependence is None:
+        return []
+    p_value = report.dependence.p_value
+    held = "own signal" if report.case == "a" else "truth"
+    lines = [
+        f"dependence on predecessors, given {held} and position: {report.dependence.slope}, "
+        f"p {'< 0.0001' if p_value < 1e-4 else f'= {p_value:.4f}'}"
+    ]
+    if report.case == "a":
+        return [*lines, "  (of copying, if own signals hold all else that ties the agents of a run together)"]
+    return [*lines, "  (copying, or a cause that the agents of a run share beyond truth: the log cannot say which)"]
+
+
+def _weight_lines(report: Report) -> list[str]:
+    weights = report.weights
+    if weights is None:
+        return []
+    count = f"one predecessor counts as much as so many own signals: {weights.relative}"
+    if weights.own is None:
+        return [count + " (agents never err, so the data leave a set)"]
+    return [f"weights in the log-odds: own signal {weights.own}, predecessor {weights.predecessor}", count]
+
+
+def _deepest_lines(report: Report) -> list[str]:
+    deepest = report.deepest
+    if deepest is None:
+        return []
+    lines = [
+        f"own effect in the deepest part (lead {deepest.lead} or more): {deepest.interval}; margin {report.margin:g}, "
+        f"power at no effect {report.power:.2f}"
+    ]
+    first = report.effects[0]
+    if report.case == "b" and first.lead == 0 and first.interval.low > 0:
+        share = max(deepest.interval.high, 0) / first.interval.low
+        lines += [f"  (the effect of truth: at most {share:.2f} of its effect on agents whom no action leads)"]
+    return lines
+
+
+def _onset_lines(onset: Onset | None) -> list[str]:
+    if onset is None:
+        return []
+    dated = onset.latest >= 0
+    if onset.method == "overruled":
+        text = f"onset, if agents never err: {dated.sum()} of {dated.size} runs show an overruled signal"
+        if dated.any():
+            span = onset.latest[dated] - onset.earliest[dated] + 1
+            text += f"; each leaves a set of agents, {np.median(span):.0f} in the middle"
+        return [text]
+    words = []
+    shared = len(set(onset.leads)) == 1
+    for action, (lead, early, late) in enumerate(onset.leads[:1] if shared else onset.leads):
+        limits = f"{early if early >= 0 else 'none'} to {late if late >= 0 else 'none shown'}"
+        words.append(f"{'any action' if shared else f'action {action}'}: {lead if lead >= 0 else 'none'} ({limits})")
+    begun = onset.agent[onset.agent >= 0]
+    lines = ["lead from which own information no longer matters: " + "; ".join(words)]
+    if begun.size:
+        lines += [
+            f"runs that reach it: {begun.size} of {onset.agent.size}, in the middle at agent {np.median(begun):.0f}"
+        ]
+    return lines
+
+
+def _cost_lines(cost: Cost | None) -> list[str]:
+    if cost is None:
+        return []
+    if cost.lost is None:
+        return [f"right actions: {cost.accuracy}; of first agents, who follow nobody: {cost.alone}"]
+    return [
+        f"right actions: {cost.accuracy}; own signals alone: {cost.alone}",
+        f"majority of all signals so far: {cost.pooled}; lost by herding: {cost.lost}",
+    ]

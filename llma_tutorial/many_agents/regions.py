@@ -1,6 +1,6 @@
 """Cascade regions: the public beliefs at which an agent's own signal no longer matters.
 
-Theory and primitives: `llma_tutorial.many_agents.social`. Action a is taken after signal y if no other action b gains,
+Theory: `llma_tutorial.many_agents.social`. Action a is taken after signal y if no other action b gains,
 
     sum_x pi(x) B[x, y] (u(x, b) - u(x, a))  <=  0        for every signal y and every b,
 
@@ -17,16 +17,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from llma_tutorial import _validate
-from llma_tutorial.many_agents._public_beliefs import PublicBeliefs
-
-if TYPE_CHECKING:
-    from llma_tutorial.many_agents.society import SocialLearning
+from llma_tutorial.many_agents.public_beliefs import PublicBeliefs
+from llma_tutorial.many_agents.societies import SocialLearning
 
 ON_THE_EDGE = 1e-12  # relative to the half-space: corners this close to a cut lie on it
 AT_REST = 1e-14  # a belief that moves by less than this has come to rest
@@ -126,14 +123,9 @@ def cascade_region(society: SocialLearning, action: int) -> CascadeRegion:
         With a membership test, the half-spaces, for two states the interval and for two or three the corners. Beliefs
         are those just before the signal arrives: with a moving state, after the prediction step.
 
-    Raises
-    ------
-    ValueError
-        If the action does not exist.
-
     Notes
     -----
-    Derived in the chapter `many-agents/cascades`; drawn on the triangle in `many-agents/three-states`.
+    Chapter `many-agents/cascades`; drawn on the triangle in `many-agents/three-states`.
 
     Examples
     --------
@@ -176,7 +168,7 @@ def herd_length(society: SocialLearning, belief: ArrayLike, max_agents: int = 10
 
     Notes
     -----
-    Explained in the chapter `many-agents/three-states`.
+    Chapter `many-agents/three-states`.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 r"""Agents who see some of their predecessors: the last few, or a few at random.
 
-Theory and primitives: `llma_tutorial.many_agents.social`. There is no public belief any more. What agent k makes of its
+Theory: `llma_tutorial.many_agents.social`. There is no public belief any more. What agent k makes of its
 view v, the actions that it sees, is the Bayes posterior under the law of the line, which everybody can work out:
 
     belief at a view     pi_k(x | v)  \propto  sum_s  p_k(x, s) K_k(v | s)
@@ -27,10 +27,9 @@ from math import comb, prod
 import numpy as np
 
 from llma_tutorial import _validate
-from llma_tutorial.many_agents._public_beliefs import Choices, PublicBeliefs, merge
-from llma_tutorial.many_agents.exact import NEGLIGIBLE
-from llma_tutorial.many_agents.simulation import Simulation, _act, _draw, _small
-from llma_tutorial.many_agents.society import SocialLearning
+from llma_tutorial.beliefs import condition, draw
+from llma_tutorial.many_agents.public_beliefs import NEGLIGIBLE, Choices, PublicBeliefs, merge
+from llma_tutorial.many_agents.societies import SocialLearning, first_states
 
 WHICH = ("last", "random")
 
@@ -48,14 +47,9 @@ class PartialView:
     which : {"last", "random"}
         The last ones, in order; or as many drawn at random, all sets being equally likely, without their places.
 
-    Raises
-    ------
-    ValueError
-        If the number is negative or `which` is neither.
-
     Notes
     -----
-    Explained in the chapter `many-agents/three-states`.
+    Chapter `many-agents/three-states`.
 
     Examples
     --------
@@ -114,6 +108,26 @@ class ViewLaw:
 
 
 @dataclass(frozen=True, eq=False)
+class ViewRuns:
+    """Simulated lines of agents who see some of their predecessors, made by `simulate_view`.
+
+    Attributes
+    ----------
+    states : numpy.ndarray of shape (n_runs,), or (n_runs, n_agents) if the state moves
+    cascade_start, cascade_action : numpy.ndarray of shape (n_runs,)
+        First agent whose signal cannot change its action, and that action; -1 if there is none. Later agents may heed
+        their signals again.
+    observations, actions : numpy.ndarray of shape (n_runs, n_agents)
+    """
+
+    states: np.ndarray
+    cascade_start: np.ndarray
+    cascade_action: np.ndarray
+    observations: np.ndarray
+    actions: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class _Step:
     """Agent k: its views; which view each history s gives with which probability; what it does; where s, a leads."""
 
@@ -159,7 +173,7 @@ def view_law(view: PartialView, n_agents: int, max_cells: int = 1_000_000) -> Vi
 
     Notes
     -----
-    Explained in the chapter `many-agents/three-states`.
+    Chapter `many-agents/three-states`.
 
     Examples
     --------
@@ -189,7 +203,7 @@ def simulate_view(
     state: int | None = None,
     max_cells: int = 1_000_000,
     rng: np.random.Generator,
-) -> Simulation:
+) -> ViewRuns:
     """Simulate lines of agents who see some of their predecessors: real signals, real draws of who is seen.
 
     Parameters
@@ -205,8 +219,7 @@ def simulate_view(
 
     Returns
     -------
-    Simulation
-        `cascade_start` is the first agent whose signal cannot change its action; later agents may heed theirs again.
+    ViewRuns
 
     Raises
     ------
@@ -215,7 +228,7 @@ def simulate_view(
 
     Notes
     -----
-    Explained in the chapter `many-agents/three-states`.
+    Chapter `many-agents/three-states`.
 
     Examples
     --------
@@ -225,30 +238,27 @@ def simulate_view(
     True
     """
     n_runs, rng = _validate.integer("n_runs", n_runs, 1), _validate.generator(rng)
-    society, (n_states, n_actions) = view.society, view.society.utility.shape
-    if state is None:
-        states = _draw(np.broadcast_to(society.prior.cumsum(), (n_runs, n_states)), rng)
-    else:
-        states = np.full(n_runs, _validate.integer("state", state, 0, n_states - 1), dtype=_small(n_states))
+    society, n_actions = view.society, view.society.utility.shape[1]
+    states = first_states(society.prior, state, n_runs, rng)
     start, herd, path, kept = np.full(n_runs, -1), np.full(n_runs, -1), [], []
     history, counts = np.zeros(n_runs, dtype=np.int64), np.zeros((n_runs, n_actions), dtype=np.int64)
     for k, step in enumerate(_steps(view, n_agents, max_cells)):
         if society.transition_matrix is not None:
-            states = _draw(society.transition_matrix.cumsum(axis=1)[states], rng)
+            states = draw(society.transition_matrix, rng.random(n_runs), states)
             path.append(states)
         at = history if view.which == "last" else _meet(counts, step.views, rng)
-        signals = _draw(society.observation_matrix.cumsum(axis=1)[states], rng)
+        signals = draw(society.observation_matrix, rng.random(n_runs), states)
         possible = np.zeros(step.choices.likelihood.shape, dtype=bool)
         possible[at, signals] = True
         _refuse_impossible(step, possible)
         entered = (step.choices.cascade[at] >= 0) & (start < 0)
         start[entered], herd[entered] = k, step.choices.cascade[at[entered]]
-        actions = _act(step.choices, at, signals, rng)
+        actions = step.choices.act(at, signals, rng)
         history = step.following[history, actions] if view.which == "last" else history
         counts[np.arange(n_runs), actions] += 1
         kept.append((signals, actions))
     observations, actions = (np.stack(part, axis=1) for part in zip(*kept, strict=True))
-    return Simulation(np.stack(path, axis=1) if path else states, start, herd, observations, actions)
+    return ViewRuns(np.stack(path, axis=1) if path else states, start, herd, observations, actions)
 
 
 def _steps(view: PartialView, n_agents: int, max_cells: int) -> Iterator[_Step]:
@@ -259,10 +269,9 @@ def _steps(view: PartialView, n_agents: int, max_cells: int) -> Iterator[_Step]:
     mass = society.assumed_prior[None]
     for views, kernel, following in (_last if view.which == "last" else _random)(view, n_agents):
         mass = beliefs.move(mass)
-        joint = mass if kernel is None else kernel.T @ mass
-        chance = joint.sum(axis=1, keepdims=True)
-        believed = np.divide(joint, chance, out=np.full_like(joint, np.nan), where=chance > 0)
-        choices = beliefs.choices(np.where(chance > 0, believed, society.assumed_prior))
+        believed, chance = condition(mass if kernel is None else kernel.T @ mass)
+        believed[chance <= 0] = np.nan
+        choices = beliefs.choices(np.where(chance[:, None] > 0, believed, society.assumed_prior))
         step = _Step(views, kernel, believed, choices, following)
         yield step
         mass = step.advance(mass, choices.action_law(society.assumed_observation_matrix))[1]

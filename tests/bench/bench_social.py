@@ -6,8 +6,7 @@ import numpy as np
 from reference import simulate_loop
 from timing import shortest
 
-from llma_tutorial.many_agents.simulation import FIELDS
-from llma_tutorial.many_agents.social import SocialLearning, exact_law, simulate
+from llma_tutorial.many_agents.social import FIELDS, SocialLearning, exact_law, simulate
 
 STEPS = 10_000_000
 

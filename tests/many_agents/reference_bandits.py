@@ -21,14 +21,15 @@ def bandit_lines(draw, sees=None, policy=None, signals=None, inside=False):
         n_signals = draw(st.integers(2, 3))
         matrix = np.stack([draw(distributions(n_signals, inside)) for _ in range(n_states)])
     rules = ["first", "random"] + (["signal"] if n_signals == n_arms else [])
+    policy = policy or draw(st.sampled_from(["myopic", "thompson"]))
     return BanditLine(
         rates,
         draw(distributions(n_states, True)),
         matrix,
         sees=sees or draw(st.sampled_from(["rewards", "actions"])),
-        policy=policy or draw(st.sampled_from(["myopic", "thompson"])),
+        policy=policy,
         exploration=draw(st.sampled_from([0.0, 0.3, (1.0, 0.0, 0.5, 0.25, 0.0, 1.0)])),
-        tie_break=draw(st.sampled_from(rules)),
+        tie_break=draw(st.sampled_from(rules)) if policy == "myopic" else None,
     )
 
 

@@ -15,9 +15,8 @@ from results import load_study
 from scipy.optimize import minimize
 from test_package import ROOT, loaded_by
 
-from llma_tutorial.many_agents import _audit_estimates as estimates
-from llma_tutorial.many_agents import audit, logs
-from llma_tutorial.many_agents._decision_log import read_log
+from llma_tutorial.many_agents import audit, estimates, logs
+from llma_tutorial.many_agents.logs import read_log
 from llma_tutorial.many_agents.social import SocialLearning, exact_law, simulate
 from llma_tutorial.results import load
 
@@ -198,7 +197,7 @@ def test_misleading_cases_look_like_herds_when_only_truth_is_logged():
     truth, rate = rng.integers(2, size=400), rng.choice([0.95, 0.05], p=[0.75, 0.25], size=400)
     right = rng.random((400, 20)) < rate[:, None]
     actions = np.where(right, truth[:, None], 1 - truth[:, None])
-    log = logs._frame(actions, actions, truth)
+    log = logs.table(actions, actions, truth)
     assert audit.report(log[WITH_TRUTH]).verdict == "herding or a shared cause"
     assert audit.report(log).verdict == "own information counts"
 
@@ -269,7 +268,7 @@ def any_log(rng):
         followed = (own, last, truth, np.where(rng.random(n_runs) < 0.5, own, last), n_actions - 1 - own)[rule]
         astray = rng.random(n_runs) < noise
         actions[:, k] = np.where(astray, rng.integers(n_actions, size=n_runs), followed)
-    log = logs._frame(actions, signals, truth)
+    log = logs.table(actions, signals, truth)
     length = rng.integers(1, n_agents + 1, size=n_runs) if rng.random() < 0.4 else np.full(n_runs, n_agents)
     return log[log["order"] < length[log["run"]]]
 
@@ -403,7 +402,9 @@ def test_simulated_logs_refuse_bad_arguments():
         (logs.bayesian, {"precision": 0.4}),
         (logs.logit, {"precision": 1.2}),
         (logs.logit, {"reach": 0}),
+        (logs.logit, {"margin": -0.1}),
         (logs.mixed_precision, {"precisions": (0.7, 1.0)}),
+        (logs.mixed_precision, {"precisions": ()}),
     ):
         with pytest.raises(ValueError, match="must be"):
             make(5, 5, **wrong, rng=rng)

@@ -7,9 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from many_agents.reference_audit import history
 
-from llma_tutorial.many_agents._decision_log import read_log
 from llma_tutorial.many_agents.audit import report
-from llma_tutorial.many_agents.logs import bayesian
+from llma_tutorial.many_agents.logs import bayesian, read_log
 
 
 def table() -> pd.DataFrame:

@@ -201,7 +201,7 @@ def test_lines_learn_if_every_arm_tells(line):
     rates = line.arm_rates
     others = ~np.eye(len(rates), dtype=bool)
     assume((rates[:, None] != rates[None])[others].all())
-    myopic = BanditLine(rates, line.prior, line.observation_matrix)
+    myopic = BanditLine(rates, line.prior, line.observation_matrix, tie_break="first")
     roots, worst = brute_force(myopic, 4)[4], affinities(myopic).max(axis=2)
     for k, x, i in itertools.product(range(4), range(len(rates)), range(len(rates))):
         assert roots[k, x, i] <= np.sqrt(line.prior[i] / line.prior[x]) * worst[x, i] ** k + 1e-9
@@ -255,7 +255,8 @@ def test_known_explorers_are_exploration_too():
 def test_exploration_is_no_cure_if_rewards_are_not_seen():
     """Counter-instance: trembling hands leave the region of a cascade as it is, so lines freeze, and often wrongly."""
     for explore in (0.0, 0.05, 0.3):
-        line = BanditLine(np.eye(2), [0.5, 0.5], [[0.7, 0.3], [0.3, 0.7]], sees="actions", exploration=explore)
+        how = {"sees": "actions", "tie_break": "first", "exploration": explore}
+        line = BanditLine(np.eye(2), [0.5, 0.5], [[0.7, 0.3], [0.3, 0.7]], **how)
         law = exact_law(line, 400)
         assert law.frozen_probability[-1] == pytest.approx([1, 1], abs=1e-6)
         wrong = 1 - (law.best_arm_probability[-1] - explore / 2) / (1 - explore)
@@ -293,7 +294,7 @@ def test_thompson_learns_nothing_where_nothing_is_seen():
     soft = BanditLine(np.eye(2), [0.5, 0.5], matrix, sees="actions", policy="thompson")
     runs = simulate(soft, 2_000, 400, state=1, rng=np.random.default_rng(4))
     assert (runs.public_beliefs[:, -1, 1] > 0.9).mean() > 0.9
-    herd = exact_law(BanditLine(np.eye(2), [0.5, 0.5], matrix, sees="actions"), 200)
+    herd = exact_law(BanditLine(np.eye(2), [0.5, 0.5], matrix, sees="actions", tie_break="first"), 200)
     assert herd.best_arm_probability[-1].mean() < 0.76
 
 
@@ -332,7 +333,8 @@ def test_what_is_dropped_is_a_bracket():
     ({"observation_matrix": [[0.7, 0.4], [0.3, 0.7]]}, r"`observation_matrix` must sum to 1 in every row"),
     ({"sees": "choices"}, r'`sees` must be one of "rewards", "actions"'),
     ({"policy": "greedy"}, r'`policy` must be one of "myopic", "thompson"'),
-    ({"tie_break": "signal"}, r'`tie_break` must be "first" or "random" unless there is one arm for each signal'),
+    ({"tie_break": "signal"}, r'`tie_break` must be "first" or "random" unless there is one action for each signal'),
+    ({"tie_break": "first", "policy": "thompson"}, r"`tie_break` must be None where agents choose by Thompson's rule"),
 ])  # fmt: skip
 def test_malformed_lines_are_refused(change, message):
     with pytest.raises(ValueError, match=message):

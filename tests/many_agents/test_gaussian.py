@@ -375,6 +375,9 @@ def test_one_word_is_left_in_the_end():
         (lambda: self_consuming(1, 5), r"`n_samples` must be a whole number at least 2. Got 1"),
         (lambda: self_consuming(5, 5, n_fresh=6), r"`n_fresh` must be a whole number from 0 to 5. Got 6"),
         (lambda: self_consuming(5, 5, n_fresh=1, accumulate=True), r"`n_fresh` must be 0 if data accumulate.*Got 1"),
+        (lambda: word_of_mouth(2, 5, naive="no"), r"`naive` must be True or False. Got 'no'"),
+        (lambda: self_consuming(5, 5, accumulate="no"), r"`accumulate` must be True or False. Got 'no'"),
+        (lambda: self_consuming(5, 5, unbiased="no"), r"`unbiased` must be True or False. Got 'no'"),
     ],
 )
 def test_what_does_not_fit_is_refused(call, message):

@@ -113,7 +113,10 @@ def test_impossible_evidence_raises():
         ),
         ({"prior": [0.5, 0.6]}, r"`prior` must sum to 1. Got 1.1"),
         ({"utility": [[1, 0]]}, r"`utility` must have shape \(2, any\). Got \(1, 2\)"),
-        ({"utility": np.eye(2, 3)}, r'`tie_break` must be "first" or "random".*2 signals and 3 actions'),
+        (
+            {"utility": np.eye(2, 3), "tie_break": "signal"},
+            r'`tie_break` must be "first" or "random".*2 signals and 3 actions',
+        ),
         ({"tie_break": "coin"}, r"`tie_break` must be one of"),
         ({"assumed_prior": [1.0]}, r"`assumed_prior` must have shape \(2\)"),
         ({"transition_matrix": np.eye(3)}, r"`transition_matrix` must have shape \(2, 2\)"),

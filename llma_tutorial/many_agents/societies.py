@@ -1,8 +1,8 @@
 """Who stands in the line: `SocialLearning`, agents who are all alike, and `MixedLine`, agents of several kinds.
 
-Theory and primitives: `llma_tutorial.many_agents.social`. In a mixed line everybody knows of what kind everybody else
-is, so one public belief serves all: after agent k it is multiplied by the factor R of that agent's own kind. A kind
-may have its own signals, actions, payoffs and rule for ties. Prior and transitions belong to the state that all share.
+Theory: `llma_tutorial.many_agents.social`. In a mixed line everybody knows of what kind everybody else is, so one
+public belief serves all: after agent k it is multiplied by the factor R of that agent's own kind. A kind may have its
+own signals, actions, payoffs and rule for ties. Prior and transitions belong to the state that all share.
 
 A fixed state is settled for ever when the public belief lies in a cascade region of *every* kind that is still to
 come, of one action for each kind. Until then a kind may rest in its own cascade while another one goes on talking.
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from llma_tutorial import _validate
-from llma_tutorial.beliefs import TIE_BREAKS
+from llma_tutorial.beliefs import draw, tie_rule
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,22 +34,16 @@ class SocialLearning:
         Law of the state before the first agent.
     transition_matrix : array-like of shape (X, X), optional
         ``P[x, x']``, one transition before each agent; the state is fixed if omitted.
-    tie_break : {"signal", "first", "random"}
-        What an indifferent agent does: follow its own signal (needs Y == A), take the lowest action, or draw
-        uniformly among the tied actions. Observers know the rule.
+    tie_break : {"signal", "first", "random"} or None
+        What an indifferent agent does, see the head of `llma_tutorial.beliefs`; None is the rule of the book.
     assumed_prior : array-like of shape (X,), optional
         The prior that the agents hold, if it differs from `prior`.
     assumed_observation_matrix : array-like of shape (X, Y), optional
         The matrix that the agents believe in, if it differs from `observation_matrix`.
 
-    Raises
-    ------
-    ValueError
-        If a shape or a distribution is malformed, or ties go to the signal although Y differs from A.
-
     Notes
     -----
-    Derived in the chapter `many-agents/social-learning`.
+    Chapter `many-agents/social-learning`.
 
     Examples
     --------
@@ -64,7 +58,7 @@ class SocialLearning:
     utility: ArrayLike
     prior: ArrayLike
     transition_matrix: ArrayLike | None = None
-    tie_break: str = "signal"
+    tie_break: str | None = None
     assumed_prior: ArrayLike | None = None
     assumed_observation_matrix: ArrayLike | None = None
 
@@ -72,12 +66,6 @@ class SocialLearning:
         prior = _validate.probabilities("prior", self.prior, (None,))
         matrix = _validate.probabilities("observation_matrix", self.observation_matrix, (prior.size, None))
         utility = _validate.real_array("utility", self.utility, (prior.size, None))
-        _validate.one_of("tie_break", self.tie_break, TIE_BREAKS)
-        if self.tie_break == "signal" and matrix.shape[1] != utility.shape[1]:
-            raise ValueError(
-                '`tie_break` must be "first" or "random" unless there is one action for each signal. '
-                f'Got "signal" with {matrix.shape[1]} signals and {utility.shape[1]} actions.'
-            )
         checked = {"prior": prior, "observation_matrix": matrix, "utility": utility}
         for name, reference in (("assumed_prior", prior), ("assumed_observation_matrix", matrix)):
             given = getattr(self, name)
@@ -85,6 +73,7 @@ class SocialLearning:
         if self.transition_matrix is not None:
             shape = (prior.size, prior.size)
             checked["transition_matrix"] = _validate.probabilities("transition_matrix", self.transition_matrix, shape)
+        checked["tie_break"] = tie_rule(self.tie_break, matrix.shape[1], utility.shape[1])
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
@@ -107,14 +96,9 @@ class MixedLine:
     opening : sequence of int
         Kinds of the agents who come before `order` begins, once.
 
-    Raises
-    ------
-    ValueError
-        If the order is empty or names no kind, or the kinds differ in prior, assumed prior or transitions.
-
     Notes
     -----
-    Explained in the chapter `many-agents/three-states`.
+    Chapter `many-agents/three-states`.
 
     Examples
     --------
@@ -164,3 +148,10 @@ class MixedLine:
     def still_to_come(self, agent: int) -> tuple[int, ...]:
         """Kinds of this agent and of all later ones."""
         return tuple(sorted({*self.order.tolist(), *self.opening[agent:].tolist()}))
+
+
+def first_states(prior: np.ndarray, state: int | None, n_runs: int, rng: np.random.Generator) -> np.ndarray:
+    """State of each run before its first agent, (n_runs,): the given one, or a draw from the prior."""
+    if state is None:
+        return draw(prior, rng.random(n_runs))
+    return np.full(n_runs, _validate.integer("state", state, 0, prior.size - 1), dtype=_validate.smallest(prior.size))

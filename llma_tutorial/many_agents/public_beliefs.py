@@ -1,21 +1,22 @@
-"""The distinct public beliefs of a line of agents, layer by layer: the engine under `exact_law` and `simulate`.
+"""The distinct public beliefs of a line of agents, layer by layer: the engine under exact laws, simulation and regions.
 
-A layer (`Front`) holds the beliefs that are possible after k actions. `choices` says what agents of one kind do at each
-of them after each signal; `step` moves to the next layer along given (belief, action) pairs and merges what coincides.
+Theory: `llma_tutorial.many_agents.social`. A layer (`Front`) holds the beliefs that are possible after k actions.
+`choices` says what agents of one kind do at each of them after each signal; `step` moves to the next layer along given
+(belief, action) pairs and merges what coincides. For a fixed state updates commute, so a belief is keyed by how often
+each factor R was applied: whole numbers, never rounded floats.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from llma_tutorial.beliefs import best_actions
-from llma_tutorial.many_agents.society import MixedLine
+from llma_tutorial import _validate
+from llma_tutorial.beliefs import condition, draw, tie_law
+from llma_tutorial.many_agents.societies import MixedLine, SocialLearning
 
-if TYPE_CHECKING:
-    from llma_tutorial.many_agents.society import SocialLearning
+NEGLIGIBLE = 1e-18  # what is less likely than this is dropped, and counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +44,17 @@ class Choices:
     def action_law(self, observation_matrix: np.ndarray) -> np.ndarray:
         """P(a | x, belief) when signals follow `observation_matrix`, of shape (n, X, A)."""
         return np.einsum("xy,nya->nxa", observation_matrix, self.law)
+
+    def act(self, nodes: np.ndarray, signals: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Actions at the given beliefs and signals; a random number is drawn only where actions tie."""
+        _, n_signals, n_actions = self.law.shape
+        place = nodes * n_signals + signals
+        law = self.law.reshape(-1, n_actions)
+        actions = law.argmax(axis=1).astype(_validate.smallest(n_actions))[place]
+        tied = np.flatnonzero(law.max(axis=1)[place] < 1)
+        if tied.size:
+            actions[tied] = draw(law, rng.random(tied.size), place[tied])
+        return actions
 
     def refuse_impossible(self, seen: np.ndarray) -> None:
         """Raise if a signal marked in the mask `seen` (n, Y) has probability zero for those who receive it."""
@@ -80,15 +92,9 @@ class PublicBeliefs:
         joint = predicted[:, :, None] * society.assumed_observation_matrix
         likelihood = joint.sum(axis=1)
         expected = np.einsum("nxy,xa->nya", joint, society.utility)
-        tied = best_actions(expected, np.abs(society.utility).max() * likelihood[:, :, None])
-        if society.tie_break == "random":
-            law = tied / tied.sum(axis=2, keepdims=True)
-        else:
-            chosen = tied.argmax(axis=2)
-            if society.tie_break == "signal":
-                own = np.arange(tied.shape[1])
-                chosen = np.where(tied[:, own, own], own, chosen)
-            law = np.eye(tied.shape[2])[chosen]
+        scale = np.abs(society.utility).max() * likelihood[:, :, None]
+        own = np.arange(likelihood.shape[1])
+        law = tie_law(expected, society.tie_break, scale=scale, own_action=own)
         same = ((law == 1) | (likelihood == 0)[:, :, None]).all(axis=1)  # signals that cannot come do not count
         return Choices(kind, predicted, law, np.where(same.any(axis=1), same.argmax(axis=1), -1), likelihood)
 
@@ -106,10 +112,9 @@ class PublicBeliefs:
         """The next layer along the pairs (nodes[i], actions[i]), and the place of each pair in it."""
         weights = choices.law[nodes, :, actions]  # P(a | belief, y) of each pair, (pairs, Y)
         matrix = self.kinds[choices.kind].assumed_observation_matrix
-        joint = choices.predicted[nodes] * (weights @ matrix.T)
-        evidence = joint.sum(axis=1, keepdims=True)
+        posterior, evidence = condition(choices.predicted[nodes] * (weights @ matrix.T))
         if (evidence <= 0).any():
-            pair = int(evidence[:, 0].argmin())
+            pair = int(evidence.argmin())
             raise ValueError(
                 "`assumed_observation_matrix` must allow every action that is taken. Got action "
                 f"{actions[pair]} at public belief {choices.predicted[nodes[pair]].tolist()}, held impossible there."
@@ -118,9 +123,20 @@ class PublicBeliefs:
             counts = self._count(front.counts[nodes], weights, choices.kind)
             first, position = merge(counts)
             return Front(self._from_counts(counts[first]), counts[first]), position
-        beliefs = joint / evidence
-        first, position = merge(beliefs)
-        return Front(beliefs[first], np.zeros((first.size, 0), dtype=np.int64)), position
+        first, position = merge(posterior)
+        return Front(posterior[first], np.zeros((first.size, 0), dtype=np.int64)), position
+
+    def follow(
+        self, front: Front, choices: Choices, nodes: np.ndarray, actions: np.ndarray
+    ) -> tuple[Front, np.ndarray]:
+        """The next layer, with only the beliefs that some run reaches, and each run's place in it."""
+        n_actions = choices.law.shape[2]
+        child = nodes * n_actions + actions
+        reached = np.flatnonzero(np.bincount(child, minlength=len(front.beliefs) * n_actions))
+        front, position = self.step(front, choices, *np.divmod(reached, n_actions))
+        place = np.zeros(len(choices.law) * n_actions, dtype=np.int64)
+        place[reached] = position
+        return front, place[child]
 
     def _count(self, counts: np.ndarray, weights: np.ndarray, kind: int) -> np.ndarray:
         """Counts after one more factor each."""

@@ -18,7 +18,7 @@ which tends to v_0 sin(z)/z with z = pi / sqrt(n).
 A table of word frequencies p, refitted to n own words, is a Wright-Fisher model of genetic drift, and the probability
 that two words differ falls at the same rate: E[1 - sum p_g^2] = (1 - 1/n)^g (1 - sum p_0^2).
 
-Theory in full: the chapter `many-agents/model-collapse`. Source: Shumailov et al. (2024).
+Source: Shumailov et al. (2024). Chapter: `many-agents/model-collapse`.
 """
 
 from __future__ import annotations
@@ -90,14 +90,9 @@ def self_consuming(
     -------
     SelfConsuming
 
-    Raises
-    ------
-    ValueError
-        If a number is out of range, or fresh points are asked for while data accumulate.
-
     Notes
     -----
-    Derived in the chapter `many-agents/model-collapse`.
+    Chapter `many-agents/model-collapse`.
 
     Examples
     --------
@@ -111,6 +106,9 @@ def self_consuming(
     n_generations = _validate.integer("n_generations", n_generations, 1)
     n_fresh = _validate.integer("n_fresh", n_fresh, 0, n)
     truth = _validate.positive("variance", variance)
+    for name, flag in (("accumulate", accumulate), ("unbiased", unbiased)):
+        if flag not in (True, False):
+            raise ValueError(f"`{name}` must be True or False. Got {flag!r}.")
     if accumulate and n_fresh:
         raise ValueError(f"`n_fresh` must be 0 if data accumulate: the first points stay anyway. Got {n_fresh}.")
     if accumulate:
@@ -156,7 +154,7 @@ def _accumulated(n: int, n_generations: int, unbiased: bool) -> tuple[list, floa
 
 
 @dataclass(frozen=True, eq=False)
-class Generations:
+class SelfConsumingRuns:
     """Simulated models fitted to models, made by `simulate_self_consuming`; the truth has mean 0.
 
     Attributes
@@ -169,7 +167,7 @@ class Generations:
     variances: np.ndarray
 
 
-def simulate_self_consuming(law: SelfConsuming, n_runs: int, *, rng: np.random.Generator) -> Generations:
+def simulate_self_consuming(law: SelfConsuming, n_runs: int, *, rng: np.random.Generator) -> SelfConsumingRuns:
     """Simulate independent lines of models: draw the points, fit, repeat.
 
     Parameters
@@ -181,18 +179,11 @@ def simulate_self_consuming(law: SelfConsuming, n_runs: int, *, rng: np.random.G
 
     Returns
     -------
-    Generations
-
-    Raises
-    ------
-    ValueError
-        If `n_runs` is no positive whole number.
-    TypeError
-        If `rng` is no numpy Generator.
+    SelfConsumingRuns
 
     Notes
     -----
-    Used in the chapter `many-agents/model-collapse`, beside the exact moments.
+    Chapter `many-agents/model-collapse`.
 
     Examples
     --------
@@ -218,7 +209,7 @@ def simulate_self_consuming(law: SelfConsuming, n_runs: int, *, rng: np.random.G
         squares = squares + spread + shift**2 * count * n / (count + n)
         count += n
         means[:, g], variances[:, g] = centre + shift * n / count, squares / (count - law.unbiased)
-    return Generations(means, variances)
+    return SelfConsumingRuns(means, variances)
 
 
 def simulate_words(
@@ -240,16 +231,9 @@ def simulate_words(
     numpy.ndarray of shape (n_runs, n_generations + 1, W)
         Frequencies of every generation.
 
-    Raises
-    ------
-    ValueError
-        If the frequencies do not sum to 1, or a number is no positive whole number.
-    TypeError
-        If `rng` is no numpy Generator.
-
     Notes
     -----
-    Used in the chapter `many-agents/model-collapse`, section "Words instead of numbers".
+    Chapter `many-agents/model-collapse`, section "Words instead of numbers".
 
     Examples
     --------
