@@ -214,10 +214,6 @@ def report(log: pd.DataFrame | str, *, margin: float = 0.1, level: float = 0.95,
     ValueError
         If the log is malformed; the message names the row, counted from 1 without the header.
 
-    Notes
-    -----
-    Chapter `many-agents/audit-a-log`.
-
     Examples
     --------
     >>> from llma_tutorial.many_agents.logs import bayesian, urn

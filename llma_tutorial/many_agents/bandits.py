@@ -33,10 +33,11 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import softmax
 
 from llma_tutorial import _validate
 from llma_tutorial.beliefs import condition, draw, tie_law, tie_rule
-from llma_tutorial.many_agents.public_beliefs import NEGLIGIBLE, merge
+from llma_tutorial.many_agents.public_beliefs import NEGLIGIBLE, from_counts, gather, merge, refuse_dropped
 from llma_tutorial.many_agents.social import repeated_observations
 from llma_tutorial.many_agents.societies import first_states
 
@@ -68,10 +69,6 @@ class BanditLine:
     tie_break : {"signal", "first", "random"} or None
         What an indifferent myopic agent does, see the head of `llma_tutorial.beliefs`; None is the rule of the book,
         and the only value for Thompson's agents.
-
-    Notes
-    -----
-    Chapter `many-agents/continuous-states`.
 
     Examples
     --------
@@ -188,13 +185,8 @@ def exact_law(line: BanditLine, n_agents: int, max_beliefs: int = 100_000, toler
     ValueError
         If more than `tolerance` would have to be dropped, or `exploration` names too few agents.
 
-    Notes
-    -----
-    Chapter `many-agents/continuous-states`.
-
     Examples
     --------
-    >>> from llma_tutorial.many_agents.bandits import BanditLine
     >>> line = BanditLine([[0.5, 0.3], [0.5, 0.7]], [0.4, 0.6])
     >>> exact_law(line, 4).best_arm_probability[:, 1].round(3).tolist()  # each failure may be the last trial
     [1.0, 0.7, 0.7, 0.637]
@@ -219,12 +211,7 @@ def exact_law(line: BanditLine, n_agents: int, max_beliefs: int = 100_000, toler
         if k + 1 < n_agents:
             beliefs, keys, mass, lost = layers.step(beliefs, keys, mass, law, taken, max_beliefs)
             dropped, most = dropped + lost, max(most, len(mass))
-            if dropped.max() > tolerance:
-                raise ValueError(
-                    f"`max_beliefs` must be large enough to drop less than `tolerance` = {tolerance:g}. Got "
-                    f"{max_beliefs}: {dropped.max():.3g} was dropped by agent {k}. Raise `max_beliefs` or "
-                    "`tolerance`, or use `simulate`."
-                )
+            refuse_dropped(dropped.max(), tolerance, max_beliefs, k)
     return BanditLaw(line, arms, frozen, stuck, mean, dropped, most)
 
 
@@ -266,13 +253,8 @@ def simulate(
     -------
     BanditRuns
 
-    Notes
-    -----
-    Chapter `many-agents/continuous-states`.
-
     Examples
     --------
-    >>> from llma_tutorial.many_agents.bandits import BanditLine
     >>> line = BanditLine([[0.5, 0.3], [0.5, 0.7]], [0.4, 0.6])
     >>> runs = simulate(line, 4, 10_000, state=1, rng=np.random.default_rng(1))
     >>> bool(abs((runs.actions[:, 1] == 1).mean() - 0.7) < 0.02)
@@ -299,9 +281,8 @@ def simulate(
             news = news * np.where(rewards[:, k, None] == 1, rates, 1 - rates)
         with np.errstate(divide="ignore"):  # a state can be ruled out
             logs = logs + np.log(news)
-        logs -= logs.max(axis=1, keepdims=True)
-        weights = np.exp(logs)
-        beliefs[:, k + 1] = weights / weights.sum(axis=1, keepdims=True)
+        logs -= logs.max(axis=1, keepdims=True)  # so that they stay within reach
+        beliefs[:, k + 1] = softmax(logs, axis=1)
     return BanditRuns(states, observations, actions, rewards, beliefs)
 
 
@@ -319,10 +300,6 @@ def private_pulls(arm_rates: ArrayLike, n_pulls: int) -> np.ndarray:
     -------
     numpy.ndarray of shape (X, (n_pulls + 1) ** A)
         One column for each vector of successes; those of the last arm run fastest.
-
-    Notes
-    -----
-    Chapter `many-agents/continuous-states`.
 
     Examples
     --------
@@ -390,14 +367,12 @@ class _Layers:
             keys = self._count(keys[node], law[node, :, arm], arm, outcome)
             first, position = merge(keys)
             keys = keys[first]
-            beliefs = self._from_counts(keys)
+            beliefs = from_counts(keys, self.log_factors, self.line.prior)
         else:
-            joint = beliefs[node] * taken[node, :, arm] * self.rewards[:, arm, outcome].T
-            beliefs = joint / joint.sum(axis=1, keepdims=True)
+            beliefs, _ = condition(beliefs[node] * taken[node, :, arm] * self.rewards[:, arm, outcome].T)
             first, position = merge(beliefs)
             beliefs, keys = beliefs[first], np.zeros((first.size, 0), dtype=np.int64)
-        merged = np.zeros((first.size, mass.shape[1]))
-        np.add.at(merged, position, children[alive])
+        merged = gather(children[alive], position, first.size)
         if len(merged) > max_beliefs:
             likely = np.sort(np.argsort(-(merged @ self.line.prior), kind="stable")[:max_beliefs])
             beliefs, keys, merged = beliefs[likely], keys[likely], merged[likely]
@@ -435,10 +410,3 @@ class _Layers:
     def _ruled_out(self, counts: np.ndarray) -> np.ndarray:
         """Mask (n, X) of the states that some news has made impossible."""
         return counts @ np.isneginf(self.log_factors[: counts.shape[1]]) > 0
-
-    def _from_counts(self, counts: np.ndarray) -> np.ndarray:
-        """Beliefs from whole numbers: the same counts give the same floats, however long the history."""
-        finite = np.where(np.isneginf(self.log_factors), 0.0, self.log_factors)
-        logs = np.where(self._ruled_out(counts), -np.inf, counts @ finite + np.log(self.line.prior))
-        weights = np.exp(logs - logs.max(axis=1, keepdims=True))
-        return weights / weights.sum(axis=1, keepdims=True)

@@ -4,24 +4,24 @@ With a normal state and normal noise every belief is normal, every Bayes-optimal
 variance obeys a recursion without randomness. The models of this module are such recursions, each with a simulation
 that draws what the recursion averages.
 
-Word of mouth. x ~ N(0, v_0). In each round a chain of L new agents talks, all knowing the
-estimate with which the round began, whose error variance is v. Agent 0 sees y = x + noise of variance r; each next one
-hears the estimate of the one before plus noise of variance t; the last estimate begins the next round. What agent j
-hears amounts to a reading of x whose noise has variance R_j,
+Word of mouth (chapter `many-agents/word-of-mouth`). x ~ N(0, v_0). In each round a chain of L new agents talks, all
+knowing the estimate with which the round began, whose error variance is v. Agent 0 sees y = x + noise of variance r;
+each next one hears the estimate of the one before plus noise of variance t; the last estimate begins the next round.
+What agent j hears amounts to a reading of x whose noise has variance R_j,
 
     R_0 = r,    R_{j+1} = R_j + t / K_j^2,    K_j = v / (v + R_j),    v' = v R_{L-1} / (v + R_{L-1})
 
 because an estimate moves only by K_j times the news, so noise on top of it counts 1 / K_j as much. For small v,
 R_{L-1} ~ r^(2^(L-1)) t^(2^(L-1) - 1) v^(-(2^L - 2)): the better the group knows, the less it hears.
 
-Noisy actions. Agent k sees a private signal of precision s and the actions of all predecessors, and acts on
-its estimate; others see the action plus noise of precision t. With public precision p the weight on the signal is
-s / (p + s), so an action is a reading of x with variance 1/s + (p + s)^2 / (s^2 t), and p grows like (3 s^2 t k)^(1/3).
+Noisy actions (chapter `many-agents/continuous-states`). Agent k sees a private signal of precision s and the actions of
+all predecessors, and acts on its estimate; others see the action plus noise of precision t. With public precision p the
+weight on the signal is s / (p + s), so an action is a reading of x with variance 1/s + (p + s)^2 / (s^2 t), and p grows
+like (3 s^2 t k)^(1/3).
 
 Importable from here too: learning from one's own products (`self_consuming.py`).
 
-Sources: Krishnamurthy & Rojas (2024) for word of mouth, Vives (1993, 1997) for noisy actions. Chapters:
-`many-agents/word-of-mouth`, `many-agents/continuous-states`.
+Sources: Krishnamurthy & Rojas (2024) for word of mouth, Vives (1993, 1997) for noisy actions.
 """
 
 from __future__ import annotations
@@ -110,10 +110,6 @@ def word_of_mouth(
     -------
     WordOfMouth
 
-    Notes
-    -----
-    Chapter `many-agents/word-of-mouth`.
-
     Examples
     --------
     >>> word_of_mouth(1, 3).variance.round(4).tolist()  # one over 2, 3, 4: an average of observations
@@ -198,10 +194,6 @@ def simulate_word_of_mouth(law: WordOfMouth, n_runs: int, *, rng: np.random.Gene
     -------
     TalkRuns
 
-    Notes
-    -----
-    Chapter `many-agents/word-of-mouth`.
-
     Examples
     --------
     >>> law = word_of_mouth(2, 30)
@@ -267,10 +259,6 @@ def noisy_actions(
     -------
     NoisyActions
 
-    Notes
-    -----
-    Chapter `many-agents/continuous-states`.
-
     Examples
     --------
     >>> line = noisy_actions(1_000_000)
@@ -324,10 +312,6 @@ def simulate_noisy_actions(law: NoisyActions, n_runs: int, *, rng: np.random.Gen
     Returns
     -------
     ActionRuns
-
-    Notes
-    -----
-    Chapter `many-agents/continuous-states`.
 
     Examples
     --------

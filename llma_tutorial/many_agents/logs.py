@@ -12,8 +12,9 @@ actions before its own.
     common cause         nobody looks at anybody; all agents of a run share an unknown rate, uniform on (0, 1)
     urn                  action 1 with probability (1 + #1) / (2 + k): pure copying, with the law of the common cause
 
-Each family says itself when the own signal stops mattering: in the first and third, never again able to change the
-action; in the second, moving its probability by less than a stated margin.
+`n_runs` is the number of runs, `n_agents` that of the decisions in each. Each family says itself when the own signal
+stops mattering: in the first and third, never again able to change the action; in the second, moving its probability by
+less than a stated margin. That the last two have the same law is proved in the chapter.
 Chapter: `many-agents/audit-a-log`.
 """
 
@@ -74,7 +75,7 @@ class DecisionLog:
 
 def read_log(log: pd.DataFrame | str) -> DecisionLog:
     """The log as arrays, or a refusal that names the row."""
-    frame = _table(log)
+    frame = _checked_frame(log)
     codes = {name: _whole(frame, name) for name in ("order", "action", *OPTIONAL) if name in frame.columns}
     for name in ("action", *OPTIONAL):
         if name in codes and codes[name].max() >= MOST_ACTIONS:
@@ -104,7 +105,7 @@ def read_log(log: pd.DataFrame | str) -> DecisionLog:
     )
 
 
-def _table(log: Any) -> pd.DataFrame:
+def _checked_frame(log: Any) -> pd.DataFrame:
     import pandas as pd
 
     if isinstance(log, pd.DataFrame):
@@ -210,28 +211,23 @@ def _history(action, n_actions, starts, run):
 
 
 def bayesian(
-    n_runs: int, n_agents: int, precision: float = 0.7, tie_break: str = "signal", *, rng: np.random.Generator
+    n_runs: int, n_agents: int, precision: float = 0.7, tie_break: str | None = None, *, rng: np.random.Generator
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Log of exact Bayesian agents.
 
     Parameters
     ----------
     n_runs, n_agents : int
-        Number of runs, decisions in each.
     precision : float
         Probability q that a signal is right.
-    tie_break : {"signal", "first", "random"}
-        What indifferent agents do.
+    tie_break : {"signal", "first", "random"} or None
+        What indifferent agents do, see the head of `llma_tutorial.beliefs`.
     rng : numpy.random.Generator
 
     Returns
     -------
     tuple of pandas.DataFrame and numpy.ndarray of shape (n_runs,)
         The log (run, order, action, signal, truth), and the first agent in a cascade, -1 if there is none.
-
-    Notes
-    -----
-    Chapter `many-agents/audit-a-log`.
 
     Examples
     --------
@@ -254,7 +250,6 @@ def logit(
     Parameters
     ----------
     n_runs, n_agents : int
-        Number of runs, decisions in each.
     own, predecessor : float
         Weights of the own signal and of one predecessor.
     precision : float
@@ -269,10 +264,6 @@ def logit(
     -------
     tuple of pandas.DataFrame and numpy.ndarray of shape (n_runs,)
         The log (run, order, action, signal, truth), and the onset, -1 if there is none.
-
-    Notes
-    -----
-    Chapter `many-agents/audit-a-log`.
 
     Examples
     --------
@@ -303,7 +294,6 @@ def mixed_precision(
     Parameters
     ----------
     n_runs, n_agents : int
-        Number of runs, decisions in each.
     precisions : tuple of float
         The kinds of agents; each agent knows its own precision, the log does not hold it.
     rng : numpy.random.Generator
@@ -313,10 +303,6 @@ def mixed_precision(
     tuple of pandas.DataFrame and numpy.ndarray of shape (n_runs,)
         The log (run, order, action, signal, truth), and the first agent whose signal could not change its action
         whatever its kind, -1 if there is none.
-
-    Notes
-    -----
-    Chapter `many-agents/audit-a-log`.
 
     Examples
     --------
@@ -350,17 +336,12 @@ def common_cause(n_runs: int, n_agents: int, *, rng: np.random.Generator) -> pd.
     Parameters
     ----------
     n_runs, n_agents : int
-        Number of runs, decisions in each.
     rng : numpy.random.Generator
 
     Returns
     -------
     pandas.DataFrame
         Columns run, order, action.
-
-    Notes
-    -----
-    The same law as `urn`: the chapter `many-agents/audit-a-log` proves it.
 
     Examples
     --------
@@ -378,17 +359,12 @@ def urn(n_runs: int, n_agents: int, *, rng: np.random.Generator) -> pd.DataFrame
     Parameters
     ----------
     n_runs, n_agents : int
-        Number of runs, decisions in each.
     rng : numpy.random.Generator
 
     Returns
     -------
     pandas.DataFrame
         Columns run, order, action.
-
-    Notes
-    -----
-    The same law as `common_cause`: the chapter `many-agents/audit-a-log` proves it.
 
     Examples
     --------

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import softmax
 
 from llma_tutorial import _validate
 from llma_tutorial.beliefs import condition, draw, tie_law
@@ -122,7 +123,7 @@ class PublicBeliefs:
         if self.transition is None:
             counts = self._count(front.counts[nodes], weights, choices.kind)
             first, position = merge(counts)
-            return Front(self._from_counts(counts[first]), counts[first]), position
+            return Front(from_counts(counts[first], self.log_factors, self.prior), counts[first]), position
         first, position = merge(posterior)
         return Front(posterior[first], np.zeros((first.size, 0), dtype=np.int64)), position
 
@@ -161,14 +162,14 @@ class PublicBeliefs:
                     self.log_factors = np.vstack([self.log_factors, np.log(factor)])
         return self.columns[tied]
 
-    def _from_counts(self, counts: np.ndarray) -> np.ndarray:
-        """Beliefs from whole numbers: the same counts give the same floats, however long the history."""
-        zero = np.isneginf(self.log_factors)
-        with np.errstate(divide="ignore"):
-            logs = counts @ np.where(zero, 0.0, self.log_factors) + np.log(self.prior)
-        logs = np.where(counts @ zero > 0, -np.inf, logs)
-        weights = np.exp(logs - logs.max(axis=1, keepdims=True))
-        return weights / weights.sum(axis=1, keepdims=True)
+
+def from_counts(counts: np.ndarray, log_factors: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """Beliefs from whole numbers: the same counts give the same floats, however long the history."""
+    zero = np.isneginf(log_factors)
+    with np.errstate(divide="ignore"):
+        logs = counts @ np.where(zero, 0.0, log_factors) + np.log(prior)
+    logs = np.where(counts @ zero > 0, -np.inf, logs)
+    return softmax(logs, axis=1)
 
 
 def merge(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -181,3 +182,19 @@ def merge(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     position = np.empty(rows.shape[0], dtype=np.int64)
     position[order] = np.cumsum(new) - 1
     return order[new], position
+
+
+def gather(mass: np.ndarray, position: np.ndarray, n_rows: int) -> np.ndarray:
+    """Sum of the rows of `mass` that `merge` has put into each group."""
+    total = np.zeros((n_rows, mass.shape[1]))
+    np.add.at(total, position, mass)
+    return total
+
+
+def refuse_dropped(dropped: float, tolerance: float, max_beliefs: int, agent: int) -> None:
+    """Raise if more probability was dropped than is tolerated."""
+    if dropped > tolerance:
+        raise ValueError(
+            f"`max_beliefs` must be large enough to drop less than `tolerance` = {tolerance:g}. Got {max_beliefs}: "
+            f"{dropped:.3g} was dropped by agent {agent}. Raise `max_beliefs` or `tolerance`, or use `simulate`."
+        )

@@ -10,7 +10,7 @@ is found by cutting the simplex with one half-space after the other; the corners
 a tie all over what is left, only the face is kept on which the signals concerned cannot come.
 
 With a moving state a herd is a path: while everybody herds the belief goes from pi to P'pi to P'P'pi, and the herd
-ends when it steps out of the region.
+ends when it steps out of the region. Chapters: `many-agents/cascades`, `many-agents/three-states`.
 """
 
 from __future__ import annotations
@@ -123,13 +123,8 @@ def cascade_region(society: SocialLearning, action: int) -> CascadeRegion:
         With a membership test, the half-spaces, for two states the interval and for two or three the corners. Beliefs
         are those just before the signal arrives: with a moving state, after the prediction step.
 
-    Notes
-    -----
-    Chapter `many-agents/cascades`; drawn on the triangle in `many-agents/three-states`.
-
     Examples
     --------
-    >>> from llma_tutorial.many_agents.social import SocialLearning
     >>> society = SocialLearning([[0.7, 0.3], [0.3, 0.7]], [[1, 0], [0, 1]], [0.5, 0.5])
     >>> print("{:.2f} to {:.2f}".format(*cascade_region(society, 1).interval))
     0.70 to 1.00
@@ -166,13 +161,8 @@ def herd_length(society: SocialLearning, belief: ArrayLike, max_agents: int = 10
     ValueError
         If the herd still lasts after `max_agents` steps and the belief has not come to rest.
 
-    Notes
-    -----
-    Chapter `many-agents/three-states`.
-
     Examples
     --------
-    >>> from llma_tutorial.many_agents.social import SocialLearning
     >>> restless = SocialLearning(
     ...     [[0.7, 0.3], [0.3, 0.7]], np.eye(2), [0.5, 0.5], transition_matrix=[[0.97, 0.03], [0.03, 0.97]]
     ... )

@@ -90,10 +90,6 @@ def self_consuming(
     -------
     SelfConsuming
 
-    Notes
-    -----
-    Chapter `many-agents/model-collapse`.
-
     Examples
     --------
     >>> law = self_consuming(20, 10, unbiased=False)
@@ -180,10 +176,6 @@ def simulate_self_consuming(law: SelfConsuming, n_runs: int, *, rng: np.random.G
     Returns
     -------
     SelfConsumingRuns
-
-    Notes
-    -----
-    Chapter `many-agents/model-collapse`.
 
     Examples
     --------

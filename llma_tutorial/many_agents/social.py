@@ -10,7 +10,7 @@ the largest expected utility u[x, a] at its private belief. Everybody knows this
 
 A cascade on action a has begun when every signal leads to a; then R_a = 1 and, for a fixed state, the public belief
 never moves again. `assumed_prior` and `assumed_observation_matrix` are what the agents believe when that differs from
-the truth.
+the truth; evidence that they hold impossible is refused wherever it comes.
 
 `exact_law` carries the joint law of (state, public belief) forward and merges equal beliefs. What lies in a cascade is
 put aside, since nothing changes there; the work ends when nothing is left outside. With agents of several kinds it is
@@ -46,7 +46,7 @@ from numpy.typing import ArrayLike
 
 from llma_tutorial import _validate
 from llma_tutorial.beliefs import draw
-from llma_tutorial.many_agents.public_beliefs import NEGLIGIBLE, Choices, Front, PublicBeliefs
+from llma_tutorial.many_agents.public_beliefs import NEGLIGIBLE, Choices, Front, PublicBeliefs, gather, refuse_dropped
 from llma_tutorial.many_agents.regions import CascadeRegion, cascade_region, herd_length
 from llma_tutorial.many_agents.societies import MixedLine, SocialLearning, first_states
 from llma_tutorial.many_agents.views import PartialView, ViewLaw, ViewRuns, simulate_view, view_law
@@ -141,7 +141,6 @@ def exact_law(
 
     Examples
     --------
-    >>> from llma_tutorial.many_agents.social import SocialLearning
     >>> society = SocialLearning([[0.7, 0.3], [0.3, 0.7]], [[1, 0], [0, 1]], [0.5, 0.5])
     >>> exact_law(society, 5).cascade_probability.round(4).tolist()
     [0.0, 0.0, 0.58, 0.58, 0.8236]
@@ -176,7 +175,7 @@ def _plain_law(society: SocialLearning, n_agents: int, max_beliefs: int, toleran
         if k + 1 < n_agents:
             front, (joint,), lost = _branch(beliefs, front, choices, taken, (joint,), max_beliefs)
             dropped, most = dropped + lost, max(most, len(front.beliefs))
-            _refuse_beyond(tolerance, dropped, max_beliefs, k)
+            refuse_dropped(dropped, tolerance, max_beliefs, k)
     onset = float(undecided.sum())
     return ExactLaw(cascade, right, float(resting_right), onset, float(undecided[-1]), float(dropped), most)
 
@@ -216,7 +215,7 @@ def _general_law(society: SocialLearning | MixedLine, n_agents: int, max_beliefs
         if k + 1 < n_agents:
             front, (fresh, entered), lost = _branch(beliefs, front, choices, taken, (fresh, entered), max_beliefs)
             dropped, most = dropped + lost, max(most, len(front.beliefs))
-            _refuse_beyond(tolerance, dropped, max_beliefs, k)
+            refuse_dropped(dropped, tolerance, max_beliefs, k)
     onset = float(undecided.sum())
     return ExactLaw(cascade, right, float(correct_onset), onset, float(undecided[-1]), float(dropped), most)
 
@@ -231,27 +230,13 @@ def _branch(
     if alive.size > max_beliefs:
         alive = np.sort(alive[np.argsort(-mass[alive], kind="stable")[:max_beliefs]])
     front, position = beliefs.step(front, choices, *np.divmod(alive, taken.shape[2]))
-    laws = [_gather(child[alive], position, len(front.beliefs)) for child in children]
+    laws = [gather(child[alive], position, len(front.beliefs)) for child in children]
     return front, laws, np.delete(mass, alive).sum()
 
 
 def _fits(correct: np.ndarray, herds: np.ndarray) -> np.ndarray:
     """Whether each herd's action is best in each state, (n, X); a kind that comes no more (-1) has nothing to miss."""
     return correct.T[herds] | (herds < 0)[:, None]
-
-
-def _refuse_beyond(tolerance: float, dropped: float, max_beliefs: int, agent: int) -> None:
-    if dropped > tolerance:
-        raise ValueError(
-            f"`max_beliefs` must be large enough to drop less than `tolerance` = {tolerance:g}. Got {max_beliefs}: "
-            f"{dropped:.3g} was dropped by agent {agent}. Raise `max_beliefs` or `tolerance`, or use `simulate`."
-        )
-
-
-def _gather(mass: np.ndarray, position: np.ndarray, n_rows: int) -> np.ndarray:
-    total = np.zeros((n_rows, mass.shape[1]))
-    np.add.at(total, position, mass)
-    return total
 
 
 @dataclass(frozen=True, eq=False)
@@ -316,18 +301,12 @@ def simulate(
     -------
     SocialRuns
 
-    Raises
-    ------
-    ValueError
-        If an argument is malformed, or agents meet evidence that they hold impossible.
-
     Notes
     -----
     Chapters `many-agents/social-learning` and `many-agents/cascades`.
 
     Examples
     --------
-    >>> from llma_tutorial.many_agents.social import SocialLearning
     >>> society = SocialLearning([[0.7, 0.3], [0.3, 0.7]], [[1, 0], [0, 1]], [0.5, 0.5])
     >>> runs = simulate(society, 50, 2000, keep=(), rng=np.random.default_rng(1))
     >>> bool(abs((runs.cascade_action == runs.states).mean() - 0.8448) < 0.03)
@@ -439,11 +418,6 @@ def simulate_line(
     -------
     SocialRuns
         As `simulate` returns it, one row for each line, `observations` being the symbols that the sensor read.
-
-    Raises
-    ------
-    ValueError
-        If lines differ in length, states do not fit, or agents read what they hold impossible.
 
     Notes
     -----

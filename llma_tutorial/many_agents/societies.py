@@ -6,6 +6,7 @@ own signals, actions, payoffs and rule for ties. Prior and transitions belong to
 
 A fixed state is settled for ever when the public belief lies in a cascade region of *every* kind that is still to
 come, of one action for each kind. Until then a kind may rest in its own cascade while another one goes on talking.
+Chapters: `many-agents/social-learning`, `many-agents/three-states`.
 """
 
 from __future__ import annotations
@@ -40,10 +41,6 @@ class SocialLearning:
         The prior that the agents hold, if it differs from `prior`.
     assumed_observation_matrix : array-like of shape (X, Y), optional
         The matrix that the agents believe in, if it differs from `observation_matrix`.
-
-    Notes
-    -----
-    Chapter `many-agents/social-learning`.
 
     Examples
     --------
@@ -95,10 +92,6 @@ class MixedLine:
         Kinds of the agents, in 0..len(kinds)-1; it starts again when it ends.
     opening : sequence of int
         Kinds of the agents who come before `order` begins, once.
-
-    Notes
-    -----
-    Chapter `many-agents/three-states`.
 
     Examples
     --------

@@ -28,7 +28,7 @@ import numpy as np
 
 from llma_tutorial import _validate
 from llma_tutorial.beliefs import condition, draw
-from llma_tutorial.many_agents.public_beliefs import NEGLIGIBLE, Choices, PublicBeliefs, merge
+from llma_tutorial.many_agents.public_beliefs import NEGLIGIBLE, Choices, PublicBeliefs, gather, merge
 from llma_tutorial.many_agents.societies import SocialLearning, first_states
 
 WHICH = ("last", "random")
@@ -46,10 +46,6 @@ class PartialView:
         How many predecessors each agent sees (all of them while there are fewer).
     which : {"last", "random"}
         The last ones, in order; or as many drawn at random, all sets being equally likely, without their places.
-
-    Notes
-    -----
-    Chapter `many-agents/three-states`.
 
     Examples
     --------
@@ -145,9 +141,8 @@ class _Step:
         """Joint law of (history, state, action), (S, X, A), and that of the next (history, state)."""
         by_history = taken if self.kernel is None else np.tensordot(self.kernel, taken, 1)
         joint = mass[:, :, None] * by_history
-        after = np.zeros((self.following.max() + 1, mass.shape[1]))
-        np.add.at(after, self.following.ravel(), joint.transpose(0, 2, 1).reshape(-1, mass.shape[1]))
-        return joint, after
+        flat = joint.transpose(0, 2, 1).reshape(-1, mass.shape[1])
+        return joint, gather(flat, self.following.ravel(), self.following.max() + 1)
 
 
 def view_law(view: PartialView, n_agents: int, max_cells: int = 1_000_000) -> ViewLaw:
@@ -170,10 +165,6 @@ def view_law(view: PartialView, n_agents: int, max_cells: int = 1_000_000) -> Vi
     ------
     ValueError
         If the tables would be larger, or agents meet evidence that they hold impossible.
-
-    Notes
-    -----
-    Chapter `many-agents/three-states`.
 
     Examples
     --------
@@ -220,15 +211,6 @@ def simulate_view(
     Returns
     -------
     ViewRuns
-
-    Raises
-    ------
-    ValueError
-        If an argument is malformed, the tables would be too large, or agents meet evidence they hold impossible.
-
-    Notes
-    -----
-    Chapter `many-agents/three-states`.
 
     Examples
     --------
