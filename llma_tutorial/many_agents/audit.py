@@ -205,10 +205,6 @@ def report(log: pd.DataFrame | str, *, margin: float = 0.1, level: float = 0.95,
     reach : int
         In the weights the lead counts up to this many predecessors.
 
-    Returns
-    -------
-    Report
-
     Raises
     ------
     ValueError

@@ -176,10 +176,6 @@ def exact_law(line: BanditLine, n_agents: int, max_beliefs: int = 100_000, toler
     tolerance : float
         Largest probability that may be dropped, in any state.
 
-    Returns
-    -------
-    BanditLaw
-
     Raises
     ------
     ValueError
@@ -248,10 +244,6 @@ def simulate(
     state : int, optional
         The true state; drawn from the prior for each run if omitted.
     rng : numpy.random.Generator
-
-    Returns
-    -------
-    BanditRuns
 
     Examples
     --------

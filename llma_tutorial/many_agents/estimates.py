@@ -25,7 +25,7 @@ class Interval:
 
 
 def clustered_mean(values: np.ndarray, run: np.ndarray, n_runs: int, level: float) -> Interval:
-    """Mean over decisions."""
+    """Mean over decisions, with limits from Student's law over runs."""
     sizes = np.bincount(run, minlength=n_runs)
     mean = values.mean()
     sums = np.bincount(run, values, minlength=n_runs) - mean * sizes
@@ -248,12 +248,12 @@ def separating_ratios(cells: np.ndarray, wins: np.ndarray, size: np.ndarray, eno
     return (least.fun if least.status == 0 else -np.inf), (-most.fun if most.status == 0 else np.inf)
 
 
-def fieller(pair: np.ndarray, covariance: np.ndarray, t: float) -> Interval:
+def fieller(pair: np.ndarray, covariance: np.ndarray, quantile: float) -> Interval:
     """Interval of pair[0] / pair[1] from the values at which pair[0] - ratio * pair[1] is compatible with zero."""
     estimate = float(pair[0] / pair[1])
-    a = pair[1] ** 2 - t**2 * covariance[1, 1]
-    b = pair[0] * pair[1] - t**2 * covariance[0, 1]
-    c = pair[0] ** 2 - t**2 * covariance[0, 0]
+    a = pair[1] ** 2 - quantile**2 * covariance[1, 1]
+    b = pair[0] * pair[1] - quantile**2 * covariance[0, 1]
+    c = pair[0] ** 2 - quantile**2 * covariance[0, 0]
     if a <= 0:  # the denominator may be zero
         return Interval(estimate, -np.inf, np.inf)
     root = np.sqrt(max(b**2 - a * c, 0.0))

@@ -106,10 +106,6 @@ def word_of_mouth(
     naive : bool
         Listeners take what they hear for an observation that is independent of what they know already.
 
-    Returns
-    -------
-    WordOfMouth
-
     Examples
     --------
     >>> word_of_mouth(1, 3).variance.round(4).tolist()  # one over 2, 3, 4: an average of observations
@@ -190,10 +186,6 @@ def simulate_word_of_mouth(law: WordOfMouth, n_runs: int, *, rng: np.random.Gene
     n_runs : int
     rng : numpy.random.Generator
 
-    Returns
-    -------
-    TalkRuns
-
     Examples
     --------
     >>> law = word_of_mouth(2, 30)
@@ -255,10 +247,6 @@ def noisy_actions(
     prior_precision : float
         One over the variance of the state; positive.
 
-    Returns
-    -------
-    NoisyActions
-
     Examples
     --------
     >>> line = noisy_actions(1_000_000)
@@ -308,10 +296,6 @@ def simulate_noisy_actions(law: NoisyActions, n_runs: int, *, rng: np.random.Gen
         Made by `noisy_actions`; gives the precisions and the weights.
     n_runs : int
     rng : numpy.random.Generator
-
-    Returns
-    -------
-    ActionRuns
 
     Examples
     --------

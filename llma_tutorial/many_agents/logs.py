@@ -313,7 +313,7 @@ def mixed_precision(
     n_runs, n_agents = _validate.integer("n_runs", n_runs, 1), _validate.integer("n_agents", n_agents, 1)
     q = np.array([_validate.number("precisions", value, 0.5, 0.999) for value in precisions])
     if not q.size:
-        raise ValueError("`precisions` must hold the precision of at least one kind. Got none.")
+        raise ValueError("`precisions` must be one precision for each kind of agent. Got none.")
     truth, signals, kinds = _signals(n_runs, n_agents, q, rng)
     strength = np.log(q / (1 - q))  # log-odds that a signal of each kind is worth
     actions, onset = np.zeros((n_runs, n_agents), dtype=np.int8), np.full(n_runs, -1)

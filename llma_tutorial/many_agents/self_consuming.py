@@ -86,10 +86,6 @@ def self_consuming(
     variance : float
         Of the truth; positive.
 
-    Returns
-    -------
-    SelfConsuming
-
     Examples
     --------
     >>> law = self_consuming(20, 10, unbiased=False)
@@ -172,10 +168,6 @@ def simulate_self_consuming(law: SelfConsuming, n_runs: int, *, rng: np.random.G
         Made by `self_consuming`; gives sample size, generations, fresh points and estimator.
     n_runs : int
     rng : numpy.random.Generator
-
-    Returns
-    -------
-    SelfConsumingRuns
 
     Examples
     --------

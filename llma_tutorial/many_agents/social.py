@@ -126,10 +126,6 @@ def exact_law(
     tolerance : float
         Largest probability that may be dropped.
 
-    Returns
-    -------
-    ExactLaw
-
     Raises
     ------
     ValueError
@@ -296,10 +292,6 @@ def simulate(
     keep : sequence of {"observations", "actions", "public_beliefs"}
         Which histories to return; `states`, `cascade_start` and `cascade_action` always are.
     rng : numpy.random.Generator
-
-    Returns
-    -------
-    SocialRuns
 
     Notes
     -----

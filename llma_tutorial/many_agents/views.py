@@ -157,10 +157,6 @@ def view_law(view: PartialView, n_agents: int, max_cells: int = 1_000_000) -> Vi
         Largest table that may be carried: A to the power of `n_seen` histories for the last ones, and for random ones
         the ways to split the line among the actions, times those to split the view.
 
-    Returns
-    -------
-    ViewLaw
-
     Raises
     ------
     ValueError
@@ -207,10 +203,6 @@ def simulate_view(
     max_cells : int
         As in `view_law`: what agents make of their views is computed exactly here too.
     rng : numpy.random.Generator
-
-    Returns
-    -------
-    ViewRuns
 
     Examples
     --------

@@ -341,6 +341,12 @@ def test_malformed_lines_are_refused(change, message):
         BanditLine(**{"arm_rates": OLD_AND_NEW, "prior": [0.4, 0.6], **change})
 
 
+def test_ties_go_by_the_rule_of_the_book_unless_named():
+    assert BanditLine(OLD_AND_NEW, [0.4, 0.6]).tie_break == "first"
+    assert BanditLine(OLD_AND_NEW, [0.4, 0.6], [[0.7, 0.3], [0.3, 0.7]]).tie_break == "signal"
+    assert BanditLine(OLD_AND_NEW, [0.4, 0.6], policy="thompson").tie_break is None
+
+
 def test_malformed_calls_are_refused():
     line = BanditLine(OLD_AND_NEW, [0.4, 0.6], exploration=[0.1] * 5)
     for call in (exact_law, lambda line, n: simulate(line, n, 10, rng=np.random.default_rng(0))):

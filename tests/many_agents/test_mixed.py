@@ -72,7 +72,7 @@ def test_simulated_mixed_lines_agree_with_the_exact_law(line):
 @settings(derandomize=True, deadline=None, max_examples=40)
 @given(society=societies())
 def test_a_line_of_one_kind_twice_is_that_society(society):
-    """Nothing depends on how agents are called."""
+    """Nothing depends on how agents are called, and the loop for many kinds gives what the plain one gives."""
     line, once = MixedLine([society, dataclasses.replace(society)], [0, 1], opening=[1]), exact_law(society, 8)
     for name in FIELDS:
         assert getattr(exact_law(line, 8), name) == pytest.approx(getattr(once, name), abs=1e-12)

@@ -128,6 +128,13 @@ def test_a_malformed_society_is_refused(keywords, message):
         SocialLearning(**{**good, **keywords})
 
 
+def test_ties_go_by_the_rule_of_the_book_unless_named():
+    matrix, prior = [[0.7, 0.3], [0.3, 0.7]], [0.5, 0.5]
+    assert SocialLearning(matrix, np.eye(2), prior).tie_break == "signal"
+    assert SocialLearning(matrix, np.eye(2, 3), prior).tie_break == "first"
+    assert symmetric(tie_break="random").tie_break == "random"
+
+
 def test_a_society_is_frozen_and_owns_its_arrays():
     matrix = np.array([[0.7, 0.3], [0.3, 0.7]])
     society = SocialLearning(matrix, np.eye(2), [0.5, 0.5])
