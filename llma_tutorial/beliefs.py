@@ -58,10 +58,6 @@ def bayes_update(prior: ArrayLike, likelihood: ArrayLike) -> np.ndarray:
     ValueError
         If the evidence has probability zero under the prior: no belief can answer it.
 
-    Notes
-    -----
-    Chapter `many-agents/social-learning`.
-
     Examples
     --------
     >>> bayes_update([0.5, 0.5], [0.3, 0.7])
@@ -100,10 +96,6 @@ def condition(joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     evidence : numpy.ndarray of shape (...)
         Probability of the evidence.
 
-    Notes
-    -----
-    Chapter `many-agents/social-learning`.
-
     Examples
     --------
     >>> condition(np.array([[0.1, 0.3], [0.0, 0.0]]))
@@ -139,10 +131,6 @@ def filter_step(
     ValueError
         If the observation is impossible under the predicted belief.
 
-    Notes
-    -----
-    Chapter `many-agents/social-learning`.
-
     Examples
     --------
     >>> filter_step([0.5, 0.5], [[0.7, 0.3], [0.3, 0.7]], 1)
@@ -172,10 +160,6 @@ def best_actions(expected_utility: np.ndarray, scale: float) -> np.ndarray:
     -------
     numpy.ndarray of bool, shape (..., A)
 
-    Notes
-    -----
-    Ties are explained in the chapter `many-agents/social-learning`, section "Ties".
-
     Examples
     --------
     >>> best_actions(np.array([1.0, 3.0, 3.0]), scale=3.0)
@@ -203,10 +187,6 @@ def tie_rule(tie_break: str | None, n_signals: int, n_actions: int) -> str:
     ------
     ValueError
         If the rule is unknown, or is "signal" where signals do not name actions.
-
-    Notes
-    -----
-    Chapter `many-agents/social-learning`, section "Ties".
 
     Examples
     --------
@@ -244,15 +224,6 @@ def tie_law(
     -------
     numpy.ndarray of shape (..., A)
 
-    Raises
-    ------
-    ValueError
-        If "signal" lacks `own_action`.
-
-    Notes
-    -----
-    Chapter `many-agents/social-learning`, section "Ties".
-
     Examples
     --------
     >>> tie_law(np.array([1.0, 3.0, 3.0]), "random", scale=3.0)
@@ -287,10 +258,6 @@ def draw(law: np.ndarray, uniforms: np.ndarray, rows: np.ndarray | None = None) 
     numpy.ndarray of int, of the shape of `uniforms`
         Indices in 0..K-1, in the smallest type of whole numbers that holds them.
 
-    Notes
-    -----
-    Chapter `many-agents/social-learning`.
-
     Examples
     --------
     >>> draw(np.array([0.2, 0.5, 0.3]), np.array([0.1, 0.2, 0.69, 0.99])).tolist()
@@ -320,15 +287,6 @@ def lattice(n_states: int, steps: int) -> np.ndarray:
     Returns
     -------
     numpy.ndarray of shape (n_beliefs, X)
-
-    Raises
-    ------
-    ValueError
-        If either is not a whole number above 0.
-
-    Notes
-    -----
-    Chapter `control/threshold-structure`.
 
     Examples
     --------
@@ -371,15 +329,6 @@ def best_response(
     -------
     int
 
-    Raises
-    ------
-    ValueError
-        If an array is malformed, or the tie rule lacks what it needs.
-
-    Notes
-    -----
-    Chapter `many-agents/social-learning`, section "Ties".
-
     Examples
     --------
     >>> best_response([0.5, 0.5], [[1, 0], [0, 1]], tie_break="signal", own_action=1)
@@ -408,14 +357,9 @@ def mlr_dominates(p: ArrayLike, q: ArrayLike) -> bool | np.ndarray:
     -------
     bool, or numpy.ndarray of bool of the shape of the leading axes
 
-    Raises
-    ------
-    ValueError
-        If either is not a distribution, or their numbers of states differ.
-
     Notes
     -----
-    A partial order for X > 2, a total order for X = 2. Chapter `control/threshold-structure`.
+    A partial order for X > 2, a total order for X = 2.
 
     Examples
     --------
@@ -442,16 +386,10 @@ def worst_minor(matrix: ArrayLike) -> tuple[float, tuple[int, int], tuple[int, i
     -------
     tuple of (minor, (row, row), (column, column)), or None
 
-    Raises
-    ------
-    ValueError
-        If the matrix is malformed or has a negative entry.
-
     Notes
     -----
     Minors above ``-1e-12`` (relative to the square of the largest entry) count as non-negative.
     All pairs of rows and columns are compared: adjacent minors suffice only when no entry is zero.
-    Chapter `control/threshold-structure`.
 
     Examples
     --------
@@ -472,7 +410,7 @@ def worst_minor(matrix: ArrayLike) -> tuple[float, tuple[int, int], tuple[int, i
 
 
 def is_tp2(matrix: ArrayLike) -> bool:
-    """Whether every 2 x 2 minor of a matrix is non-negative (totally positive of order 2).
+    """Whether every 2 x 2 minor of a matrix is non-negative (totally positive of order 2); see `worst_minor`.
 
     Parameters
     ----------
@@ -482,15 +420,6 @@ def is_tp2(matrix: ArrayLike) -> bool:
     Returns
     -------
     bool
-
-    Raises
-    ------
-    ValueError
-        If the matrix is malformed or has a negative entry.
-
-    Notes
-    -----
-    `worst_minor` names the minor that fails, and the tolerance. Chapter `control/threshold-structure`.
 
     Examples
     --------
