@@ -39,8 +39,9 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-SLACK = 8  # a node joins a batch, and is kept at all, if that is worth an eighth of what is read
-CALL, CALL_ACCELERATED = 16, 512  # tokens that could be read in the time that one more call of the network takes
+SLACK = 8  # a node joins a batch if that shortens what is read at once by at most an eighth
+LEAST, FIRST_LEAST = 32, 8  # a division is kept if it saves one token in so many; the first costs reading with a mask
+CALL = 32  # tokens that could be read in the time that one more call of the network takes, if nothing else is known
 LOGITS = 2**26  # most logits held at once: 256 MB in single precision
 
 
@@ -164,9 +165,9 @@ class Node:
             self.nodes += item.nodes
 
     def pays(self, above: int) -> bool:
-        """Whether reading from depth `above` to here once saves an eighth of what is read as far as the next nodes."""
+        """Whether reading from depth `above` to here once saves enough of what is read as far as the next nodes."""
         apart = sum(len(row.tokens) - above for row in self.rows) + sum(node.depth - above for node in self.nodes)
-        return SLACK * (self.branches - 1) * (self.depth - above) >= apart
+        return (LEAST if above else FIRST_LEAST) * (self.branches - 1) * (self.depth - above) >= apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,6 +187,7 @@ def continuation_scores(
     *,
     shared: bool,
     batch_tokens: int,
+    call: int = CALL,
 ) -> np.ndarray:
     """Log-probability of every continuation of every prompt.
 
@@ -201,6 +203,8 @@ def continuation_scores(
         Whether what prompts begin with alike is read once; only where `can_branch` says that it can.
     batch_tokens : int
         Most tokens held at once, in caches and in what is being read; a single row may be longer.
+    call : int
+        Tokens that one more call of the network is worth, see `price_of_a_call`. Scores do not depend on it.
 
     Returns
     -------
@@ -223,8 +227,8 @@ def continuation_scores(
         del past  # whoever needs it last lets it go
         depth, held = (here.depth, {id(here): here.size}) if here else (0, {})
         room = batch_tokens - sum((held | {id(p): p.size for p, _ in waiting if p}).values())
-        direct, groups = _divided([node for _, node in lanes], depth, room // 2, _call(network))
-        for chunk in _chunks(network, direct, depth, room):
+        direct, groups = _divided([node for _, node in lanes], depth, room // 2, call)
+        for chunk in _chunks(network, direct, depth, room, call):
             _score(network, chunk, here, found)
         waiting += [(here, group) for group in groups]
     return found[[number[pair] for pair in pairs]]
@@ -266,8 +270,16 @@ def _common(row: Row, following: Row | None) -> int:
     return next((i for i, (a, b) in enumerate(pairs) if a != b), most)
 
 
-def _call(network: Any) -> int:
-    return CALL if network.device.type == "cpu" else CALL_ACCELERATED
+def price_of_a_call(network: PreTrainedModel) -> int:
+    """Tokens that could be read in the time that one more call takes.
+
+    On a processor a call costs some time for every layer, a token for every weight: measured, 0.8 ms a layer and 20 ns
+    a thousand weights on one core. An accelerator reads hundreds of tokens in the time of one.
+    """
+    if network.device.type != "cpu":
+        return 512
+    layers = network.config.get_text_config().num_hidden_layers
+    return int(np.clip(4e7 * layers / max(network.num_parameters(exclude_embeddings=True), 1), 8, 64))
 
 
 def _divided(
@@ -275,7 +287,7 @@ def _divided(
 ) -> tuple[list[tuple[int, Row]], list[list[tuple[int, Node]]]]:
     """What is read on from `nodes`, each with its place among them: rows to their ends, and groups of further nodes.
 
-    A group that saves less than a call, or whose caches have no room, is dissolved.
+    A group costs a call to read it and one to read on; if it saves less, or its caches have no room, it is dissolved.
     """
     rows = [(lane, row) for lane, node in enumerate(nodes) for row in node.rows]
     pending = [(lane, child) for lane, node in enumerate(nodes) for child in node.nodes]
@@ -285,7 +297,7 @@ def _divided(
         for group in _alike(pending, depth, room):
             reach = group[-1][1].depth
             saved = sum(node.branches - 1 for _, node in group) * (reach - depth)
-            if saved < call or len(group) * reach > room:
+            if saved < 2 * call or len(group) * reach > room:
                 dissolved += group
             else:
                 groups.append(group)
@@ -307,7 +319,9 @@ def _alike(lanes: Sequence[tuple[int, Node]], depth: int, room: int) -> Iterator
         yield group
 
 
-def _chunks(network: Any, rows: Sequence[tuple[int, Row]], depth: int, room: int) -> Iterator[list[tuple[int, Row]]]:
+def _chunks(
+    network: Any, rows: Sequence[tuple[int, Row]], depth: int, room: int, call: int
+) -> Iterator[list[tuple[int, Row]]]:
     """Rows that are read together: longest first, for memory that does not suffice is better missed at once."""
     vocabulary, offered = network.config.get_text_config().vocab_size, _chooses_logits(network)
     chunk: list[tuple[int, Row]] = []
@@ -317,7 +331,7 @@ def _chunks(network: Any, rows: Sequence[tuple[int, Row]], depth: int, room: int
         n, padding = len(chunk) + 1, padding + longest - len(row.tokens)
         wider = places | {position for position, *_ in row.reads}
         logits = n * (len(wider) if offered else longest - depth) * vocabulary
-        if chunk and (n * longest > room or logits > LOGITS or padding > _call(network)):
+        if chunk and (n * longest > room or logits > LOGITS or padding > call):
             yield chunk
             chunk = []
         if not chunk:
