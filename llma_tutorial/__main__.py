@@ -102,7 +102,9 @@ def _fetch(chosen: argparse.Namespace) -> int:
             return 1 if fetch.check(names) else 0
         fetch.fetch(names)
         if "smollm2" in names:
-            print(f"smollm2: opened from {_converted()}")
+            from llma_tutorial.reading.models.pretrained_models import converted
+
+            print(f"smollm2: opens from {converted('smollm2')}")
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -110,13 +112,6 @@ def _fetch(chosen: argparse.Namespace) -> int:
         print("Interrupted: nothing half-fetched is kept. The same command starts again.", file=sys.stderr)
         return 130
     return 0
-
-
-def _converted() -> Path:
-    """The fetched model in the form that opens in seconds."""
-    from llma_tutorial.reading.models.pretrained_models import converted
-
-    return converted("smollm2")
 
 
 if __name__ == "__main__":

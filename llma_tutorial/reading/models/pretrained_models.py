@@ -17,10 +17,12 @@ import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llma_tutorial import _validate, fetch
-from llma_tutorial.reading.models.hub_models import HubModel, hub
+
+if TYPE_CHECKING:
+    from llma_tutorial.reading.models.hub_models import HubModel
 
 FILES = {"smollm2": "SmolLM2-135M-Instruct.Q4_1.gguf"}
 
@@ -49,6 +51,8 @@ def pretrained(name: str = "smollm2", **hub_arguments: Any) -> HubModel:
     OSError
         If it has not been converted yet and the cache has no room for that.
     """
+    from llma_tutorial.reading.models.hub_models import hub
+
     folder = converted(name)
     for argument in ("revision", "download"):
         if argument in hub_arguments:
@@ -80,6 +84,8 @@ def _convert(file: Path, folder: Path, scratch: Path) -> None:
     """Write the model of a GGUF file into `folder`."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
+
+    from llma_tutorial.reading.models.hub_models import hub
 
     model = hub(file)
     network, config = model.network, model.network.config
