@@ -44,9 +44,9 @@ def bayes_update(prior: ArrayLike, likelihood: ArrayLike) -> np.ndarray:
 
     Parameters
     ----------
-    prior : array-like of shape (..., X)
+    prior : array-like of shape (X,), or (..., X) for many at once
         Probabilities of the states, summing to 1 along the last axis.
-    likelihood : array-like of shape (..., X)
+    likelihood : array-like of shape (X,) or (..., X)
         Probability (or density, or any positive multiple of it) of the evidence in each state.
 
     Returns
@@ -91,7 +91,7 @@ def condition(joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Returns
     -------
-    belief : numpy.ndarray of shape (..., X)
+    belief : numpy.ndarray of shape (X,) or (..., X)
         `joint` divided by its sum; zero where the evidence is impossible, so that it carries no weight.
     evidence : numpy.ndarray of shape (...)
         Probability of the evidence.
