@@ -3,7 +3,7 @@
 from importlib import import_module
 from types import ModuleType
 
-__all__ = ["attention", "choice_data", "finite_samples", "inequalities", "recovery", "ribum"]
+__all__ = ["attention", "choice_data", "finite_samples", "inequalities", "one_sensor", "recovery", "ribum"]
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -1,4 +1,4 @@
-r"""A test of NIAS and NIAC for counts, whose error rate holds at the kinks.
+r"""What finite samples say of the three hypotheses about attention: tests whose size holds at the kinks, pass rates.
 
 A point test rejects a rational agent whose inequalities bind as soon as noise tips one over, at any sample size. Here
 the noise is measured. In one statement the null says that for every cycle of environments, single ones included, and
@@ -19,6 +19,13 @@ read in several environments, whole texts are reweighted instead of single choic
 Every group (NIAS in each environment, NIAC over all cycles) is divided by its own 95 % noise quantile, and the p-value
 is the share of draws whose largest ratio is at least the observed one. Size and power by simulation:
 chapter `one-agent/can-the-test-fail`.
+
+Capacity is tested in the same way: its lines are those of a single switch, from m's own choices to k's attention, and
+both may be off by noise. One sensor is not a list of lines. There the statistic is the least t such that joint laws
+within t standard errors of the observed ones, cell by cell, come from one sensor (one linear programme), and the noise
+is the largest standardised error of any cell: under the null the statistic is never above it.
+
+`random_pass_rate` is the other half of a verdict: how often random behaviour passes with endless data.
 """
 
 from __future__ import annotations
@@ -30,7 +37,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from llma_tutorial import _validate
-from llma_tutorial.one_agent import inequalities
+from llma_tutorial.one_agent import inequalities, one_sensor
 from llma_tutorial.one_agent.choice_data import (
     checked_counts,
     checked_utility,
@@ -39,6 +46,7 @@ from llma_tutorial.one_agent.choice_data import (
     read_table,
     state_shares,
 )
+from llma_tutorial.one_agent.inequalities import HYPOTHESES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,27 +84,92 @@ class FiniteSampleTest:
     clustered: bool
 
     def __str__(self) -> str:
-        rows = [
-            (f"NIAS {m}", violation, critical)
-            for m, (violation, critical) in enumerate(zip(self.nias_violation, self.nias_critical, strict=True))
-        ]
-        if len(rows) > 1:
-            rows.append(("NIAC", self.niac_violation, self.niac_critical))
-        lines = ["test      observed gain   5 % of noise exceeds"]
-        lines += [f"{name:8} {violation:14.4f} {critical:16.4f}" for name, violation, critical in rows]
+        return _table(self, [("NIAC", self.niac_violation, self.niac_critical)])
+
+
+@dataclass(frozen=True, eq=False)
+class SwitchTest:
+    """Verdict of `finite_sample_test` on fixed capacity. Prints as a table.
+
+    Attributes
+    ----------
+    p_value : float
+        Small values speak against every agent of fixed capacity with these payoffs.
+    nias_violation, nias_critical : numpy.ndarray of shape (M,)
+        As in `FiniteSampleTest`.
+    switch_violation, switch_critical : float
+        Observed gain in utils from the best switch to another environment's attention, and what noise alone exceeds in
+        5 % of draws, at most; both 0 for M = 1.
+    n_draws : int
+    clustered : bool
+        Whether whole texts were reweighted.
+    """
+
+    p_value: float
+    nias_violation: np.ndarray
+    switch_violation: float
+    nias_critical: np.ndarray
+    switch_critical: float
+    n_draws: int
+    clustered: bool
+
+    def __str__(self) -> str:
+        return _table(self, [("switch", self.switch_violation, self.switch_critical)])
+
+
+@dataclass(frozen=True, eq=False)
+class SensorTest:
+    """Verdict of `finite_sample_test` on one sensor.
+
+    Attributes
+    ----------
+    p_value : float
+        Small values speak against every agent with one sensor and these payoffs.
+    distance : float
+        Standard errors by which the shares must be changed, cell by cell, to come from one sensor.
+    critical : float
+        What noise alone exceeds in 5 % of draws, at most.
+    n_draws : int
+    clustered : bool
+        Whether whole texts were reweighted.
+    """
+
+    p_value: float
+    distance: float
+    critical: float
+    n_draws: int
+    clustered: bool
+
+    def __str__(self) -> str:
         unit = "texts" if self.clustered else "choices"
-        return "\n".join([*lines, f"p-value {self.p_value:.3f} ({self.n_draws} draws, {unit} reweighted)"])
+        return (
+            f"{self.distance:.2f} standard errors from one sensor; 5 % of noise exceeds {self.critical:.2f}\n"
+            f"p-value {self.p_value:.3f} ({self.n_draws} draws, {unit} reweighted)"
+        )
+
+
+def _table(test: FiniteSampleTest | SwitchTest, last: list[tuple[str, float, float]]) -> str:
+    rows = [
+        (f"NIAS {m}", violation, critical)
+        for m, (violation, critical) in enumerate(zip(test.nias_violation, test.nias_critical, strict=True))
+    ]
+    rows += last if len(rows) > 1 else []
+    lines = ["test      observed gain   5 % of noise exceeds"]
+    lines += [f"{name:8} {violation:14.4f} {critical:16.4f}" for name, violation, critical in rows]
+    unit = "texts" if test.clustered else "choices"
+    return "\n".join([*lines, f"p-value {test.p_value:.3f} ({test.n_draws} draws, {unit} reweighted)"])
 
 
 def finite_sample_test(
     counts: ArrayLike | pd.DataFrame,
     utility: ArrayLike,
     *,
+    hypothesis: str = "costly",
     prior: ArrayLike | None = None,
     n_draws: int = 999,
     rng: np.random.Generator,
-) -> FiniteSampleTest:
-    """Test from counts whether some rationally inattentive agent with these payoffs can have made them.
+) -> FiniteSampleTest | SwitchTest | SensorTest:
+    """Test from counts whether some agent with these payoffs can have made them, under a hypothesis about attention.
 
     Parameters
     ----------
@@ -106,6 +179,8 @@ def finite_sample_test(
         are reweighted, as they must be when the same texts are read in several environments.
     utility : array-like of shape (X, A) or (M, X, A)
         Payoffs in utils.
+    hypothesis : {"costly", "capacity", "one sensor"}
+        As in `ribum.check`: attention is bought (the rationally inattentive agent), chosen from one set, or not chosen.
     prior : array-like of shape (X,), optional
         The prior that the agent was told; the shares of the states in the counts if omitted.
     n_draws : int
@@ -114,7 +189,7 @@ def finite_sample_test(
 
     Returns
     -------
-    FiniteSampleTest
+    FiniteSampleTest, SwitchTest or SensorTest
 
     Notes
     -----
@@ -134,37 +209,86 @@ def finite_sample_test(
     """
     n_draws = _validate.integer("n_draws", n_draws, 19)
     rng = _validate.generator(rng)
+    _validate.one_of("hypothesis", hypothesis, HYPOTHESES)
     units = Texts(counts) if hasattr(counts, "columns") and "text" in counts.columns else Choices(counts)
     shape = units.shares.shape
     utility = checked_utility(utility, shape)
     given = None if prior is None else _validate.probabilities("prior", prior, (shape[1],))
     prior = common_prior(state_shares(units.counts)) if given is None else given
+    if hypothesis == "one sensor":
+        return _sensor_test(units, utility, prior, n_draws, rng)
     values = inequalities.relabelled_values(prior[:, None] * units.shares, utility)
-    own = np.einsum("x,mxa,mxa->m", prior, units.shares, utility)
-    observed = _groups(values.max(axis=-1).sum(axis=-1) - own)
+    own = inequalities.realised(prior[:, None] * units.shares, utility)
+    observed = _groups(_gains(values.max(axis=-1).sum(axis=-1), own, hypothesis), hypothesis)
     binding = _binding(values, units, utility, prior)
-    block = max(NUMBERS // values.size, 1)
-    sizes = np.diff(np.append(np.arange(0, n_draws, block), n_draws))
-    noise = np.concatenate([_groups(_noise(units, utility, prior, binding, int(size), rng)) for size in sizes])
+    noise = np.concatenate(
+        [
+            _groups(_noise(units, utility, prior, binding, hypothesis, size, rng), hypothesis)
+            for size in _blocks(n_draws, values.size)
+        ]
+    )
     critical = np.quantile(noise, 0.95, axis=0)
     rounding = inequalities.TOLERANCE * np.abs(utility).max()
     unit = np.where(critical > rounding, critical, np.inf)  # a group in which nothing may bind shows no violation
     statistic = (np.where(observed > rounding, observed, 0.0) / unit).max()
-    exceed = (noise / unit).max(axis=1) >= statistic if statistic > 0 else np.ones(n_draws, dtype=bool)
-    n_environments = shape[0]
-    return FiniteSampleTest(
-        p_value=float((1 + exceed.sum()) / (1 + n_draws)),
-        nias_violation=observed[:n_environments],
-        niac_violation=float(observed[-1]) if n_environments > 1 else 0.0,
-        nias_critical=critical[:n_environments],
-        niac_critical=float(critical[-1]) if n_environments > 1 else 0.0,
-        n_draws=n_draws,
-        clustered=isinstance(units, Texts),
+    n_environments, several = len(utility), len(utility) > 1
+    return (FiniteSampleTest if hypothesis == "costly" else SwitchTest)(
+        _p_value((noise / unit).max(axis=1), statistic),
+        observed[:n_environments],
+        float(observed[-1]) if several else 0.0,
+        critical[:n_environments],
+        float(critical[-1]) if several else 0.0,
+        n_draws,
+        isinstance(units, Texts),
     )
 
 
-class Choices:
-    """Independent choices: shares[m, x, a], how many stand behind each row, and random reweightings of them."""
+def _p_value(noise: np.ndarray, statistic: float) -> float:
+    exceed = (noise >= statistic).sum() if statistic > 0 else len(noise)
+    return float((1 + exceed) / (1 + len(noise)))
+
+
+def _blocks(n_draws: int, numbers: int) -> list[int]:
+    """Sizes of the blocks in which draws of so many numbers each are made."""
+    block = max(NUMBERS // numbers, 1)
+    return np.diff(np.append(np.arange(0, n_draws, block), n_draws)).tolist()
+
+
+def _sensor_test(
+    units: Units, utility: np.ndarray, prior: np.ndarray, n_draws: int, rng: np.random.Generator
+) -> SensorTest:
+    spread = np.sqrt(units.variances())
+    noise = []
+    for size in _blocks(n_draws, units.shares.size):
+        weights, extra = units.draw(size, rng)
+        totals = (weights.sum(axis=3) + extra)[..., None]
+        low, high = weights / totals, (weights + extra[..., None]) / totals  # the unseen one falls elsewhere, or here
+        error = np.maximum(np.abs(units.shares - low), np.abs(units.shares - high))
+        noise.append((error / spread)[:, :, prior > 0].max(axis=(1, 2, 3)))
+    noise = np.concatenate(noise)
+    joint, scale = prior[:, None] * units.shares, prior[:, None] * spread
+    distance = one_sensor.SensorProgram(utility).distance(joint, scale)
+    distance = distance if distance > one_sensor.PASS else 0.0
+    critical = float(np.quantile(noise, 0.95))
+    return SensorTest(_p_value(noise, distance), distance, critical, n_draws, isinstance(units, Texts))
+
+
+class Units:
+    """What is reweighted: shares[m, x, a], and how many units stand behind each row."""
+
+    counts: np.ndarray
+    sizes: np.ndarray
+    shares: np.ndarray
+
+    def variances(self) -> np.ndarray:
+        """Of the shares (M, X, A), with one unit of each kind added so that empty cells have some."""
+        sizes = self.sizes[:, :, None]
+        shares = (self.shares * sizes + 1) / (sizes + 2)
+        return shares * (1 - shares) / sizes
+
+
+class Choices(Units):
+    """Independent choices and random reweightings of them."""
 
     def __init__(self, counts: ArrayLike | pd.DataFrame) -> None:
         self.counts = checked_counts(counts_from_table(counts) if hasattr(counts, "columns") else counts)
@@ -178,7 +302,7 @@ class Choices:
         )
 
 
-class Texts:
+class Texts(Units):
     """The same for texts that are read in several environments: one weight for each text, shared by all its choices."""
 
     def __init__(self, table: pd.DataFrame) -> None:
@@ -206,28 +330,35 @@ class Texts:
         return weights.reshape(n_draws, *self.shape), rng.standard_exponential((n_draws, 1, self.shape[1])) * self.rows
 
 
-def _groups(gains: np.ndarray) -> np.ndarray:
-    """From gains (..., M, M) of taking k's attention under m's payoff: NIAS by environment, then NIAC if M > 1."""
+def _gains(worth: np.ndarray, own: np.ndarray, hypothesis: str) -> np.ndarray:
+    """Gain (..., M, M) from k's attention under m's payoff: in a cycle over k's choices, in a switch over m's own."""
+    return worth - (own[..., None, :] if hypothesis == "costly" else own[..., :, None])
+
+
+def _groups(gains: np.ndarray, hypothesis: str) -> np.ndarray:
+    """From `_gains`: NIAS by environment, then if M > 1 the best cycle or switch."""
     nias = np.maximum(np.diagonal(gains, axis1=-2, axis2=-1), 0.0)
     if gains.shape[-1] == 1:
         return nias
-    niac = np.maximum(-inequalities.cheapest_cycle_mean(-gains), 0.0)
-    return np.concatenate([nias, niac[..., None]], axis=-1)
+    if hypothesis == "costly":
+        best = -inequalities.cheapest_cycle_mean(-gains)
+    else:
+        best = np.where(np.eye(gains.shape[-1], dtype=bool), 0.0, gains).max(axis=(-2, -1))
+    return np.concatenate([nias, np.maximum(best, 0.0)[..., None]], axis=-1)
 
 
-def _binding(values: np.ndarray, units: Choices | Texts, utility: np.ndarray, prior: np.ndarray) -> np.ndarray:
+def _binding(values: np.ndarray, units: Units, utility: np.ndarray, prior: np.ndarray) -> np.ndarray:
     """Mask[m, k, a, b]: under m's payoff, b may be the best answer to k's recommendation a, as far as noise allows."""
     best = values.argmax(axis=-1)
     gaps = values.max(axis=-1, keepdims=True) - values
-    shares = (units.shares * units.sizes[:, :, None] + 1) / (units.sizes[:, :, None] + 2)
-    spread = prior[:, None] ** 2 * shares * (1 - shares) / units.sizes[:, :, None]
+    spread = prior[:, None] ** 2 * units.variances()
     environments = np.arange(len(utility))[:, None, None]
     loss = utility.swapaxes(1, 2)[environments, best][..., None, :] - utility.swapaxes(1, 2)[:, None, None]
     return gaps <= SELECTION * np.sqrt(np.einsum("kxa,mkabx->mkab", spread, loss**2))
 
 
 def _noise(
-    units: Choices | Texts, utility: np.ndarray, prior: np.ndarray, binding: np.ndarray, n_draws: int,
+    units: Units, utility: np.ndarray, prior: np.ndarray, binding: np.ndarray, hypothesis: str, n_draws: int,
     rng: np.random.Generator,
 ) -> np.ndarray:  # fmt: skip
     """Gains (R, M, M) that noise alone may show if every line that may bind does bind."""
@@ -235,12 +366,21 @@ def _noise(
     totals = weights.sum(axis=3) + extra
     moved = prior[:, None] * (units.shares - weights / totals[..., None])
     relabelled = np.where(binding, inequalities.relabelled_values(moved, utility), -np.inf).max(axis=-1).sum(axis=-1)
-    own = np.einsum("rmxa,mxa->rm", moved, utility)
+    own = inequalities.realised(moved, utility)
     # Where the extra observation falls: the action and answer of that state that speak most against a violation.
     difference = utility[None, :, :, :, None] - utility[:, None, :, None, :]  # (m, k, x, a, b)
-    worst = np.where(binding[:, :, None], difference, -np.inf).max(axis=(-2, -1))
-    unseen = np.einsum("rkx,mkx->rmk", prior * extra / totals, worst)
-    return relabelled - own[:, None, :] + unseen
+    share = prior * extra / totals
+    unseen = np.einsum("rkx,mkx->rmk", share, _worst(difference, binding))
+    if hypothesis == "capacity":  # in a switch m's own choices have an extra observation too
+        others = ~np.eye(len(utility), dtype=bool)
+        taken = np.einsum("rkx,mkx->rmk", share, _worst(-utility[:, None, :, None, :], binding))
+        left = np.einsum("rmx,mx->rm", share, utility.max(axis=2))
+        unseen = np.where(others, taken + left[:, :, None], unseen)
+    return _gains(relabelled, own, hypothesis) + unseen
+
+
+def _worst(difference: np.ndarray, binding: np.ndarray) -> np.ndarray:
+    return np.where(binding[:, :, None], difference, -np.inf).max(axis=(-2, -1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,11 +401,7 @@ class PassRate:
 
     def interval(self, test: str = "both") -> tuple[float, float]:
         """Exact (Clopper-Pearson) 95 % interval for the pass rate of a test."""
-        from scipy.stats import binomtest
-
-        rate = getattr(self, _validate.one_of("test", test, ("nias", "niac", "both")))
-        interval = binomtest(round(rate * self.n_draws), self.n_draws).proportion_ci(method="exact")
-        return float(interval.low), float(interval.high)
+        return _clopper_pearson(getattr(self, _validate.one_of("test", test, ("nias", "niac", "both"))), self.n_draws)
 
     def __str__(self) -> str:
         lines = [f"random behaviour, {self.n_draws} draws", "test   pass rate    95 % interval"]
@@ -275,14 +411,50 @@ class PassRate:
         return "\n".join(lines)
 
 
+@dataclass(frozen=True, eq=False)
+class PassShare:
+    """How often random behaviour passes as fixed capacity or as one sensor, made by `random_pass_rate`.
+
+    Attributes
+    ----------
+    hypothesis : str
+    share : float
+        Share of random agents that pass.
+    n_draws : int
+    """
+
+    hypothesis: str
+    share: float
+    n_draws: int
+
+    def interval(self) -> tuple[float, float]:
+        """Exact (Clopper-Pearson) 95 % interval for the share."""
+        return _clopper_pearson(self.share, self.n_draws)
+
+    def __str__(self) -> str:
+        low, high = self.interval()
+        return (
+            f"random behaviour, {self.n_draws} draws: {100 * self.share:.3f} % pass as {self.hypothesis} "
+            f"(95 % interval {100 * low:.3f} to {100 * high:.3f} %)"
+        )
+
+
+def _clopper_pearson(share: float, n: int) -> tuple[float, float]:
+    from scipy.stats import binomtest
+
+    interval = binomtest(round(share * n), n).proportion_ci(method="exact")
+    return float(interval.low), float(interval.high)
+
+
 def random_pass_rate(
     utility: ArrayLike,
     prior: ArrayLike,
     *,
+    hypothesis: str = "costly",
     n_draws: int = 10_000,
     concentration: float = 1.0,
     rng: np.random.Generator,
-) -> PassRate:
+) -> PassRate | PassShare:
     """Share of random agents, p_m(. | x) ~ Dirichlet, that pass at these payoffs: the number to print beside a verdict.
 
     Parameters
@@ -290,6 +462,8 @@ def random_pass_rate(
     utility : array-like of shape (M, X, A) or (n_draws, M, X, A)
         Payoffs in utils; with four axes each draw has payoffs of its own.
     prior : array-like of shape (X,)
+    hypothesis : {"costly", "capacity", "one sensor"}
+        As in `ribum.check`. The same `rng` draws the same agents for each.
     n_draws : int
         Number of random agents.
     concentration : float
@@ -298,7 +472,7 @@ def random_pass_rate(
 
     Returns
     -------
-    PassRate
+    PassRate or PassShare
 
     Notes
     -----
@@ -315,6 +489,7 @@ def random_pass_rate(
     NIAC     50.990 %    50.005 to 51.974 %
     both     12.720 %    12.073 to 13.389 %
     """
+    _validate.one_of("hypothesis", hypothesis, HYPOTHESES)
     n_draws = _validate.integer("n_draws", n_draws, 1)
     concentration = _validate.number("concentration", concentration, np.finfo(float).tiny)
     per_draw = np.ndim(utility) == 4
@@ -327,8 +502,20 @@ def random_pass_rate(
         payoffs = utility[start : start + AGENTS] if per_draw else utility
         size = (min(AGENTS, n_draws - start), *utility.shape[-3:-1])
         joint = prior[:, None] * rng.dirichlet(np.full(utility.shape[-1], concentration), size)
-        nias = inequalities.nias_slacks(joint, payoffs).min(axis=(-3, -2, -1)) >= -tolerance
-        weights = inequalities.niac_weights(inequalities.information_values(joint, payoffs))
-        niac = inequalities.cheapest_cycle_mean(weights) >= -tolerance
-        passed += nias.sum(), niac.sum(), (nias & niac).sum()
+        if hypothesis == "costly":
+            nias = inequalities.nias_slacks(joint, payoffs).min(axis=(-3, -2, -1)) >= -tolerance
+            weights = inequalities.niac_weights(inequalities.information_values(joint, payoffs))
+            niac = inequalities.cheapest_cycle_mean(weights) >= -tolerance
+            passed += nias.sum(), niac.sum(), (nias & niac).sum()
+            continue
+        kept = inequalities.switch_slacks(joint, payoffs).min(axis=(-2, -1)) >= -tolerance
+        if hypothesis == "one sensor":  # who fails capacity fails one sensor, so few programmes are left to solve
+            kept = [_one_sensor(joint[i], payoffs[i] if per_draw else payoffs) for i in np.flatnonzero(kept)]
+        passed += np.sum(kept)
+    if hypothesis != "costly":
+        return PassShare(hypothesis, float(passed[0] / n_draws), n_draws)
     return PassRate(*(passed / n_draws).tolist(), n_draws)
+
+
+def _one_sensor(joint: np.ndarray, utility: np.ndarray) -> bool:
+    return one_sensor.SensorProgram(utility).feasible(joint) is not None

@@ -4,14 +4,25 @@
     G[m, k]            =  sum_a max_b value[m, k, a, b]   worth of attention k under payoff m
     w[m, k]            =  G[m, m] - G[m, k]               what m loses by taking over k's attention, cost aside
 
+    R[m]            =  sum_x,a J_m(x, a) u_m(x, a)        what m's choices earn; R[m] <= G[m, m], equal under NIAS
+    s[m, k]         =  R[m] - G[m, k]                     what m loses by switching to k's attention, used at its best
+
 Costs c with w[m, k] >= c_m - c_k exist exactly when no cycle of w is negative. The smallest mean over all cycles
-(Karp's algorithm) is the largest margin by which they can be made to hold.
+(Karp's algorithm) is the largest margin by which they can be made to hold. With equal costs every s must be >= 0.
+
+Waste, the least share eps such that all inequalities hold when every R[m] is raised by eps times the range of u_m
+(the largest difference within a state: nobody can tell what is paid whatever one does):
+
+    no improving switch    max over m, k of  -s[m, k] / range[m]
+    cycles                 max over cycles of  (sum_j G[m_j, m_{j+1}] - R[m_j]) / sum_j range[m_j],  k = m included
+                           (Dinkelbach: raise eps to the ratio of the worst cycle until no cycle is left)
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+HYPOTHESES = ("costly", "capacity", "one sensor")  # about attention; the head of `ribum` says what they mean
 TOLERANCE = 1e-9  # of the largest payoff: slacks above minus this count as satisfied, gains below it as rounding
 
 
@@ -98,3 +109,36 @@ def greatest_costs(values: np.ndarray, uninformed: np.ndarray) -> np.ndarray:
     for _ in range(len(values)):
         costs = np.minimum(costs, (costs[None, :] + weights).min(axis=1))
     return costs
+
+
+def realised(joint: np.ndarray, utility: np.ndarray) -> np.ndarray:
+    """R[..., m]: what the choices of each environment earn."""
+    return np.einsum("...mxa,...mxa->...m", joint, utility)
+
+
+def switch_slacks(joint: np.ndarray, utility: np.ndarray) -> np.ndarray:
+    """s[..., m, k] = R[m] - G[m, k]; for k = m the loss from relabelling the own actions."""
+    return realised(joint, utility)[..., None] - information_values(joint, utility)
+
+
+def payoff_ranges(utility: np.ndarray) -> np.ndarray:
+    """Largest difference of payoffs within a state of each environment, the unit of waste; 1 if nothing is at stake."""
+    ranges = (utility.max(axis=-1) - utility.min(axis=-1)).max(axis=-1)
+    return np.where(ranges > 0, ranges, 1.0)
+
+
+def waste_of_switches(slacks: np.ndarray, ranges: np.ndarray) -> float:
+    """Least share of the ranges that leaves no improving switch."""
+    return max(float((-slacks / ranges[:, None]).max()), 0.0)
+
+
+def waste_of_cycles(slacks: np.ndarray, ranges: np.ndarray) -> float:
+    """Least share of the ranges that leaves no negative cycle of w, nor a gain from relabelling."""
+    share = max(float((-np.diagonal(slacks) / ranges).max()), 0.0)
+    while len(slacks) > 1:
+        cycle = cheapest_cycle(slacks + share * ranges[:, None])
+        ratio = -float(slacks[cycle, np.roll(cycle, -1)].sum() / ranges[list(cycle)].sum())
+        if ratio <= share + TOLERANCE:
+            break
+        share = ratio
+    return share
