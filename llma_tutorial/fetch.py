@@ -414,6 +414,7 @@ def _pip_error(log: str, status: int, source: Source) -> Exception:
     if "No module named pip" in log:
         return OSError(f"`pip` must be in this environment. Got {sys.executable} without it. Run: python -m ensurepip")
     lines = [line for line in log.splitlines() if line.strip() and not line.startswith("WARNING")]
+    lines += ["The index could not be reached."] * ("Retrying (" in log)
     return OSError(
         f"`pip` must be able to download {source.package}=={source.version}. Got exit status {status}:\n    "
         + "\n    ".join(lines[-3:])
