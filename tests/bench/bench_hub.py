@@ -1,4 +1,8 @@
-"""Run times of `hub` on a GPT-2-like model: what sharing saves, and what the package adds to the forward passes."""
+"""Run times of `hub`: what sharing saves, and what the package adds to the forward passes.
+
+Ratios compare two ways within one run, turn by turn, in processor time on one thread: other work on the machine then
+slows both alike.
+"""
 
 import tempfile
 import time
@@ -8,10 +12,11 @@ import numpy as np
 import torch
 from reading.models import tiny
 from timing import shortest
-from transformers import AutoModelForCausalLM, GPT2Config
+from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, LlamaForCausalLM
 
 from llma_tutorial.reading.corpora import generate, world
 from llma_tutorial.reading.models import hub
+from llma_tutorial.reading.models.prefix_tree import continuation_scores, price_of_a_call
 
 OPTIONS = ["yes", "no", "unsaid"]
 
@@ -37,6 +42,58 @@ def _one_prompt_per_option(model, texts, questions):
             batch = ids[first : first + 32]
             width = max(map(len, batch))
             model.network(torch.tensor([row + [0] * (width - len(row)) for row in batch])).logits.log_softmax(-1)
+
+
+def _requests() -> dict[str, tuple[list[list[int]], float]]:
+    """Prompts of one token for every word, and the largest part of the time of unshared reading that they may take."""
+    rng = np.random.default_rng(0)
+
+    def words(n):
+        return rng.integers(2, 8_000, n).tolist()
+
+    shown, question, history = words(100), words(8), words(200)
+    texts = [words(int(n)) for n in rng.integers(10, 45, 80)]
+    return {
+        "80 reviews behind four examples": ([shown + text + question for text in texts], 1 / 2.5),
+        "line of 20 readers, history grows": (
+            [shown + history[: 8 * i] + words(25) + question for i in range(20)],
+            1 / 2,
+        ),
+        "80 reviews that share nothing": (texts, 1.05),
+        "80 reviews that share three words": ([shown[:3] + text for text in texts], 1.05),
+        "30 reviews, 4 questions": ([text + words(8) for text in texts[:30] for _ in range(4)], 1.05),
+        "40 texts of a few words": ([shown[:1] + text[:3] for text in texts[:40]], 1.05),
+    }
+
+
+def _shared_against_apart() -> list[tuple[str, float, str, float]]:
+    torch.manual_seed(0)
+    network = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=8_000,
+            hidden_size=384,
+            intermediate_size=1_024,
+            num_hidden_layers=6,
+            num_attention_heads=6,
+            num_key_value_heads=3,
+            max_position_embeddings=1_024,
+        )
+    ).eval()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    rows = []
+    for what, (prompts, limit) in _requests().items():
+        options, seconds = [[[5], [6]]] * len(prompts), {True: np.inf, False: np.inf}
+        for _ in range(4 + 8_000 // sum(map(len, prompts))):  # short ones again and again
+            for shared in seconds:
+                start = time.process_time()
+                continuation_scores(
+                    network, prompts, options, shared=shared, batch_tokens=16_384, call=price_of_a_call(network)
+                )
+                seconds[shared] = min(seconds[shared], time.process_time() - start)
+        rows.append((f"hub: {what}, time against unshared", seconds[True] / seconds[False], "times", limit))
+    torch.set_num_threads(threads)
+    return rows
 
 
 def measure() -> list[tuple[str, float, str, float]]:
@@ -67,4 +124,5 @@ def measure() -> list[tuple[str, float, str, float]]:
         ("hub: 24 texts, 4 questions, 3 options, 3 million parameters", 1e3 * shared, "ms", float("inf")),
         ("hub: time against one prompt per option (at most a half)", shared / by_hand, "times", 0.5),
         ("hub: time against the bare forward passes it needs", min(ratios), "times", 1.1),
+        *_shared_against_apart(),
     ]

@@ -313,7 +313,7 @@ def chat(
         name=model,
         base_url=url,
         method=method,
-        draws=1 if method == "logprobs" else _validate.integer("draws", draws, 1),
+        draws=min(_validate.integer("draws", draws, 1), 1 if method == "logprobs" else draws),
         prompt=prompt,
         answer=answer,
         temperature=None if temperature is None else _validate.number("temperature", temperature, 0),

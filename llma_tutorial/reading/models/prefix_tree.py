@@ -273,13 +273,13 @@ def _common(row: Row, following: Row | None) -> int:
 def price_of_a_call(network: PreTrainedModel) -> int:
     """Tokens that could be read in the time that one more call takes.
 
-    On a processor a call costs some time for every layer, a token for every weight: measured, 0.8 ms a layer and 20 ns
+    On a processor a call costs some time for every layer, a token for every weight: measured, 1 ms a layer and 20 ns
     a thousand weights on one core. An accelerator reads hundreds of tokens in the time of one.
     """
     if network.device.type != "cpu":
         return 512
     layers = network.config.get_text_config().num_hidden_layers
-    return int(np.clip(4e7 * layers / max(network.num_parameters(exclude_embeddings=True), 1), 8, 64))
+    return int(np.clip(5e7 * layers / max(network.num_parameters(exclude_embeddings=True), 1), 8, CALL))
 
 
 def _divided(

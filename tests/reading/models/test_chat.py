@@ -72,6 +72,37 @@ def test_scores_by_hand(server):
     assert {name: asked[name] for name in wanted} == wanted
 
 
+def test_examples_are_messages_with_their_replies(server):
+    shown = [("it lasts", "yes"), ("it cracked", "no")]
+    model = fast(server, examples=shown, answer="<{option}>", method="sample", draws=1)
+    model.estimate(["it broke"], ["does it last"], OPTIONS)
+    with pytest.raises(ValueError, match="must cover every reply"):
+        model.score(["it broke"], ["does it last"], OPTIONS)
+    ask = "{}\n\ndoes it last\nAnswer with one of: yes, no, unsaid."
+    roles = ["user", "assistant", "user", "assistant", "user"]
+    said = [ask.format("it lasts"), "<yes>", ask.format("it cracked"), "<no>", ask.format("it broke")]
+    assert server.bodies[0]["messages"] == [
+        {"role": role, "content": part} for role, part in zip(roles, said, strict=True)
+    ]
+    estimate = model.estimate(["it broke"], ["does it last"], OPTIONS)
+    assert (estimate.calls, estimate.tokens_in_at_most) == (1, sum(map(len, said)) + 16 * 5)
+    assert model.parameters["examples"] == [["it lasts", "yes"], ["it cracked", "no"]]
+    assert "examples" not in fast(server).parameters
+    with pytest.raises(ValueError, match=r"`questions` must hold the one that `examples` answer. Got 2"):
+        model.score(["it broke"], ["a", "b"], OPTIONS)
+    with pytest.raises(ValueError, match=r"`examples` must have answers among the options. Got 'yes'"):
+        model.score(["it broke"], ["a"], ["no", "never"])
+
+
+def test_one_call_gives_a_result_or_raises(server, naps):
+    model = fast(server)
+    assert model.ask(("one", "good", 0), OPTIONS)["scores"] == pytest.approx(np.log([0.7, 0.2, 0.06]), abs=1e-6)
+    server.script["bad"] = [404]
+    with pytest.raises(ChatError, match=r"^HTTP 404: .*fault 404") as caught:
+        model.ask(("one", "bad", 0), OPTIONS)
+    assert caught.value.__context__ is None  # what the client raised could carry the key
+
+
 # --- transformers serve ---------------------------------------------------------------------------------------------
 
 
@@ -357,6 +388,7 @@ def test_estimate_bounds_what_is_sent(server):
         ({"method": "guess"}, r"`method` must be one of"),
         ({"incomplete": "ignore"}, r"`incomplete` must be one of"),
         ({"draws": 0, "method": "sample"}, r"`draws` must be a whole number at least 1"),
+        ({"draws": 0}, r"`draws` must be a whole number at least 1"),
         ({"concurrency": 0}, r"`concurrency` must be"),
         ({"timeout": 0}, r"`timeout` must be a number"),
         ({"temperature": -1}, r"`temperature` must be"),

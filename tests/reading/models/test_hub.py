@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from huggingface_hub import constants
-from reading.models import tiny
+from reading.models import tiny, tiny_gguf
 
 from llma_tutorial.reading.models import hub, prefix_tree
 from llma_tutorial.reading.models.prefix_tree import continuation_scores
@@ -93,7 +93,7 @@ def counted(model, **changes) -> int:
     handle = model.network.register_forward_pre_hook(
         lambda _, given, kwargs: read.append(given[0].numel()), with_kwargs=True
     )
-    model.score([text * 6 for text in tiny.TEXTS], tiny.QUESTIONS, ["yes", "no", "unsaid"])
+    model.score([text * 9 for text in tiny.TEXTS], tiny.QUESTIONS, ["yes", "no", "unsaid"])
     handle.remove()
     return sum(read)
 
@@ -104,7 +104,7 @@ def test_what_prompts_share_is_read_once(folder):
     object.__setattr__(model, "shares_beginnings", False)
     apart = counted(model)
     whole = [
-        len(model.tokenizer(model.prompt.format(text=text * 6, question=q) + f" {option}")["input_ids"]) - 1
+        len(model.tokenizer(model.prompt.format(text=text * 9, question=q) + f" {option}")["input_ids"]) - 1
         for text in tiny.TEXTS
         for q in tiny.QUESTIONS
         for option in ["yes", "no", "unsaid"]
@@ -179,6 +179,103 @@ def test_parameters_tell_weights_and_wording_apart(folder, tmp_path):
     assert model.parameters["weights"] != hub(other).parameters["weights"]
 
 
+# --- Examples, and what the options hold ------------------------------------------------------------------------------
+
+SHOWN = [("it broke.", "no"), ("it lasts", "yes")]
+
+
+def test_examples_stand_before_the_text(folder):
+    """Written out by hand, they are the beginning of the text of a model without examples."""
+    model = hub(folder("llama"), chat_template=False, examples=SHOWN)
+    question = tiny.QUESTIONS[1]
+    before = "".join(f"{text}\n\nQuestion: {question}\nAnswer: {answer}\n\n" for text, answer in SHOWN)
+    plain = hub(folder("llama"), chat_template=False)
+    expected = plain.score([before + text for text in tiny.TEXTS], [question], ["yes", "no"])
+    assert model.score(tiny.TEXTS, [question], ["yes", "no"]) == pytest.approx(expected, abs=2e-5)
+    bare = plain.score(tiny.TEXTS, [question], ["yes", "no"])
+    assert np.abs(expected - bare).max() > 1e-2  # an example that is lost would show
+
+
+def test_examples_are_turns_of_a_conversation(tmp_path):
+    template = "<s>{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}a:"
+    made = tiny.save(tmp_path, "llama", template=template)
+    model = hub(made, prompt="{text} {question}", answer=" {option}", examples=SHOWN[:1])
+    string = "user: it broke. does it last\nassistant:  no\nuser: ok does it last\na:"
+    plain = hub(made, prompt="{text}{question}", answer=" {option}", chat_template=False)
+    expected = plain.score([string[:-2]], ["a:"], ["yes", "no"])
+    assert model.score(["ok"], ["does it last"], ["yes", "no"]) == pytest.approx(expected, abs=2e-5)
+
+
+def test_examples_stand_in_the_parameters(folder):
+    model = hub(folder("llama"), examples=SHOWN)
+    assert model.parameters["examples"] == [["it broke.", "no"], ["it lasts", "yes"]]
+    assert "examples" not in hub(folder("llama")).parameters  # transcripts made before there were any still fit
+
+
+def test_examples_that_fit_no_request(folder):
+    model = hub(folder("llama"), chat_template=False, examples=SHOWN)
+    with pytest.raises(ValueError, match=r"`questions` must hold the one that `examples` answer. Got 3 questions"):
+        model.score(tiny.TEXTS, tiny.QUESTIONS, ["yes", "no"])
+    with pytest.raises(ValueError, match=r"`examples` must have answers among the options. Got 'no'"):
+        model.score(tiny.TEXTS, tiny.QUESTIONS[:1], ["yes", "never"])
+    with pytest.raises(TypeError, match=r"`examples` must hold pairs \(text, answer\) of strings. Got \('it broke',\)"):
+        hub(folder("llama"), examples=["it broke"])
+    planted = hub(folder("llama"), chat_template=False, examples=[("fine<yes>", "yes")])
+    with pytest.raises(ValueError, match=r"`examples` must not hold a control token"):
+        planted.score(["ok"], tiny.QUESTIONS[:1], ["yes", "no"])
+
+
+@pytest.mark.filterwarnings("default")
+def test_options_that_hold_little_are_mentioned(folder):
+    model = hub(folder("llama"), chat_template=False)
+    mass = model.mass(tiny.TEXTS, tiny.QUESTIONS, ["yes", "no"])
+    message = rf"The options hold only {mass.min():.2g} of the probability in the worst of 21 prompts: the model wants"
+    with pytest.warns(UserWarning, match=message):
+        model.score(tiny.TEXTS, tiny.QUESTIONS, ["yes", "no"])
+
+
+def test_mass_is_the_probability_of_any_option(folder):
+    """By hand from one forward pass; an option that goes on from another adds nothing."""
+    model = hub(folder("llama"), chat_template=False)
+    prompt = model.prompt.format(text="ok", question=tiny.QUESTIONS[0])
+    with torch.inference_mode():
+        law = model.network(torch.tensor([model.tokenizer(prompt)["input_ids"]])).logits[0, -1].softmax(-1)
+    first = [model.tokenizer(f" {option}", add_special_tokens=False)["input_ids"] for option in ("yes", "no")]
+    assert [len(tokens) for tokens in first] == [1, 1]
+    expected = sum(law[tokens[0]].item() for tokens in first)
+    assert model.mass(["ok"], tiny.QUESTIONS[:1], ["yes", "no"]) == pytest.approx(np.array([[expected]]), rel=1e-4)
+    assert model.mass(["ok"], tiny.QUESTIONS[:1], ["yes", "no", "no way"]) == pytest.approx(expected, rel=1e-4)
+
+
+# --- GGUF -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_or_a_file_of_gguf_weights(tmp_path):
+    tiny_gguf.save(tmp_path / "a.gguf")
+    model = hub(tmp_path, chat_template=False)
+    found = model.score(tiny.TEXTS[:3], tiny.QUESTIONS, tiny.OPTIONS)
+    assert found == pytest.approx(one_by_one(model, tiny.TEXTS[:3], tiny.QUESTIONS, tiny.OPTIONS), abs=1e-4)
+    assert model.shares_beginnings
+    by_file = hub(tmp_path / "a.gguf", chat_template=False)
+    assert (model.name, by_file.name) == (tmp_path.name, "a.gguf")
+    assert by_file.parameters == model.parameters
+    shutil.copy(tmp_path / "a.gguf", tmp_path / "b.gguf")
+    with pytest.raises(
+        ValueError, match=r"must name one of several GGUF files. Got a folder with \['a.gguf', 'b.gguf'\]"
+    ):
+        hub(tmp_path)
+    assert hub(tmp_path / "b.gguf", chat_template=False).parameters == model.parameters
+
+
+def test_a_file_that_is_no_gguf(tmp_path):
+    (tmp_path / "model.bin").write_bytes(b"x")
+    with pytest.raises(ValueError, match=r"must be a folder, or a file that ends in .gguf. Got '.*model.bin'"):
+        hub(tmp_path / "model.bin")
+    (tmp_path / "model.gguf").write_bytes(b"GGUX" + bytes(60))
+    with pytest.raises(ValueError, match=r"`name_or_folder` must hold a whole causal model"):
+        hub(tmp_path / "model.gguf")
+
+
 # --- What is refused ------------------------------------------------------------------------------------------------
 
 
@@ -188,6 +285,8 @@ def test_parameters_tell_weights_and_wording_apart(folder, tmp_path):
         ({"length": "median"}, r"`length` must be one of \"sum\", \"mean\". Got 'median'"),
         ({"dtype": "int8"}, r"`dtype` must be one of .* Got 'int8'"),
         ({"batch_tokens": 0}, r"`batch_tokens` must be a whole number at least 1. Got 0"),
+        ({"revision": "main"}, r"`revision` must be left out for files on this machine. Got 'main'"),
+        ({"prompt": ""}, r"`prompt` must hold \{text\} and \{question\}. Got ''"),
         ({"prompt": "{text}"}, r"`prompt` must hold \{text\} and \{question\}. Got '\{text\}'"),
         ({"prompt": "{text} {question} {x}"}, r"`prompt` must hold"),
         ({"prompt": "{text} {question} {"}, r"`prompt` must be a template; double each brace"),

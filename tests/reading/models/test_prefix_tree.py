@@ -168,7 +168,7 @@ def test_logits_at_chosen_places_or_at_all():
 
 def test_a_call_is_dearer_where_it_does_little():
     model, _ = network("llama")
-    assert price_of_a_call(model) == 64
+    assert price_of_a_call(model) == CALL
     big = AutoModelForCausalLM.from_config(
         type(model.config)(vocab_size=50, hidden_size=512, intermediate_size=2048, num_hidden_layers=4)
     )

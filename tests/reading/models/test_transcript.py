@@ -176,6 +176,13 @@ def test_another_model_or_other_parameters_are_refused(tmp_path):
         record(other, path)
 
 
+def test_only_what_is_asked_by_calls_is_priced(tmp_path):
+    with pytest.raises(
+        TypeError, match=r"`model` must be one that is asked by calls, as `chat` makes it. Got 'counting'"
+    ):
+        record(Counting(), tmp_path / "t.jsonl").estimate(TEXTS, QUESTIONS, OPTIONS)
+
+
 def test_one_process_at_a_time(tmp_path):
     recorded = record(Counting(), tmp_path / "t.jsonl")
     with FileLock(f"{tmp_path / 't.jsonl'}.lock"), pytest.raises(RuntimeError, match="by one process at a time"):
