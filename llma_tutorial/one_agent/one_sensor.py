@@ -42,7 +42,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
-from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -208,12 +207,12 @@ class SensorProgram:
         self.links = sparse.csr_array((0, shape[1]))
         self.free = np.arange(shape[1]) < size
 
-    def _solve(self, cost: np.ndarray, above: Any, equal: Any, right: np.ndarray, left: np.ndarray | None = None):
+    def _solve(self, cost, above, equal, right: np.ndarray, left: np.ndarray | None = None, method: str = "highs"):
         """Minimise cost.z over z >= 0 with above.z <= left (0 if omitted) and equal.z = right; None if infeasible."""
         from scipy.optimize import linprog
 
         left = np.zeros(above.shape[0]) if left is None else left
-        found = linprog(cost, A_ub=above, b_ub=left, A_eq=equal, b_eq=right, method="highs", options=SOLVER)
+        found = linprog(cost, A_ub=above, b_ub=left, A_eq=equal, b_eq=right, method=method, options=SOLVER)
         if found.status == 2:
             return None
         if found.status != 0:
@@ -238,7 +237,8 @@ class SensorProgram:
         equal = sparse.vstack([self.marginals, self.links]).tocsr()
         equal = sparse.hstack([equal, sparse.csr_array((equal.shape[0], 1))])
         right = np.append(joint.ravel(), np.zeros(self.links.shape[0]))
-        found = self._solve(np.append(np.zeros(size), 1.0), above.tocsr(), equal.tocsr(), right)
+        cost = np.append(np.zeros(size), 1.0)
+        found = self._solve(cost, above.tocsr(), equal.tocsr(), right, method="highs-ipm")  # simplex stalls at ties
         stakes = found.eqlin.marginals[: joint.size].reshape(self.shape)
         penalties = np.maximum(-found.ineqlin.marginals[self.obedience.shape[0] :], 0.0)
         penalties /= max(penalties.sum(), 1.0)
