@@ -195,15 +195,10 @@ def parse_answers(texts: Sequence[Any], questions: Sequence[str], states: ArrayL
     -------
     Answers
 
-    Raises
-    ------
-    ValueError
-        If there are no questions, one is repeated, or texts and states differ in number.
-
     Notes
     -----
     Compare rows of ``counts`` before you analyse what is left: where refusals depend on the state, so does the sample.
-    Used in the chapter `one-agent/hate-speech`.
+    Chapter `one-agent/hate-speech`.
 
     Examples
     --------

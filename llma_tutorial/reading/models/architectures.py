@@ -170,11 +170,6 @@ def train_alike(
     list of float
         Answer loss of every step, in nats.
 
-    Raises
-    ------
-    ValueError
-        If there is no architecture of that name.
-
     Notes
     -----
     Chapter: `practice/architectures`.

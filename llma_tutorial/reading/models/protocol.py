@@ -114,7 +114,7 @@ def normalised(scores: np.ndarray) -> np.ndarray:
     return log_softmax(scores, axis=-1)
 
 
-def warn_of_little_mass(masses: np.ndarray, stacklevel: int = 3) -> None:
+def warn_of_little_mass(masses: np.ndarray, stacklevel: int = 2) -> None:
     """Say so where the options hold little of the probability: what is normalised over them then rests on little."""
     if masses.size and masses.min() < LITTLE:
         warnings.warn(

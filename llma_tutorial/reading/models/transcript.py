@@ -266,14 +266,12 @@ def record(model: LanguageModel, path: str | Path) -> Recorded:
 
     Raises
     ------
-    TypeError
-        If the model does not say what its answers depend on.
     ValueError
         If the file is a transcript of another model or of other parameters, or was changed.
 
     Notes
     -----
-    Used in the chapter `practice/your-own-model`.
+    Chapter `practice/your-own-model`.
 
     Examples
     --------
@@ -337,16 +335,9 @@ def replay(path: str | Path) -> Replayed:
     Replayed
         A `LanguageModel` that raises `UnseenPrompt` on anything it was not asked then.
 
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it holds no call or was changed.
-
     Notes
     -----
-    Used in the chapter `practice/your-own-model`; an example stands with `record`.
+    Chapter `practice/your-own-model`; an example stands with `record`.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"`path` must be a transcript written by `record`. Got {str(path)!r}.")
