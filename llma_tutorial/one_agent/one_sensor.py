@@ -18,7 +18,7 @@ Where the same actions are best, payoffs are linear in w, so any w may be split 
 vertices of the cells into which the indifferences of all problems cut the simplex are needed. They are found once for
 given payoffs, by solving for all sets of |X| - 1 hyperplanes; 12 problems of 2 states need a dozen vertices instead of
 8,192 variables. If there are more than `MAX_SETS` such sets (many states and actions) the programme is solved in
-tuples: the verdict is fast for up to 4,096 tuples, the waste of data that fail may take minutes.
+tuples: data of one sensor still pass in seconds at 4,096 tuples, the waste of data that fail may take minutes.
 
 Waste. Let actions lose: l_m(w, a) = max_b w.u_m(b) - w.u_m(a). The least eps with
 sum_w,a q_m(w, a) l_m(w, a) <= eps range(u_m) in every problem is 0 exactly if one sensor explains the data, and never
@@ -40,7 +40,7 @@ recommended is seen. Sources: Bergemann & Morris (2016) for such programmes; Cap
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, islice
 from math import comb
 
 import numpy as np
@@ -50,7 +50,9 @@ from llma_tutorial.one_agent.inequalities import payoff_ranges
 
 PASS = 1e-7  # of the payoff range: waste below this is solver error
 TIED = 1e-9  # of the payoff range: actions that lose less are best
-MAX_SETS = 300_000  # of hyperplanes, for which vertices are found
+MAX_SETS = 1_000_000  # of hyperplanes, for which vertices are found
+BELIEFS = 60  # that enter the programme at a time
+BLOCK = 50_000  # systems solved at a time
 MAX_TUPLES = 20_000
 SOLVER = {"primal_feasibility_tolerance": 1e-9, "dual_feasibility_tolerance": 1e-9}
 
@@ -119,11 +121,14 @@ def beliefs_that_matter(utility: np.ndarray) -> np.ndarray | None:
     planes = np.vstack([np.eye(n_states), np.unique(planes.round(12), axis=0)])
     if comb(len(planes), n_states - 1) > MAX_SETS:
         return None
-    sets = np.array(list(combinations(range(len(planes)), n_states - 1)), dtype=int).reshape(-1, n_states - 1)
-    systems = np.concatenate([planes[sets], np.ones((len(sets), 1, n_states))], axis=1)
-    systems = systems[np.abs(np.linalg.det(systems)) > 1e-9]
-    beliefs = np.linalg.solve(systems, np.eye(n_states)[:, -1:])[..., 0]
-    beliefs = np.maximum(beliefs[(beliefs > -1e-10).all(axis=1)], 0.0)
+    met, choices = [], combinations(range(len(planes)), n_states - 1)
+    while sets := list(islice(choices, BLOCK)):
+        rows = planes[np.array(sets, dtype=int).reshape(-1, n_states - 1)]
+        systems = np.concatenate([rows, np.ones((len(sets), 1, n_states))], axis=1)
+        systems = systems[np.abs(np.linalg.det(systems)) > 1e-9]
+        points = np.linalg.solve(systems, np.eye(n_states)[:, -1:])[..., 0]
+        met.append(points[(points > -1e-10).all(axis=1)])
+    beliefs = np.maximum(np.concatenate(met), 0.0)
     beliefs = np.unique((beliefs / beliefs.sum(axis=1, keepdims=True)).round(12), axis=0)
     # An indifference cuts only where both actions are best: the ties of a true vertex still pin it down.
     losses = _losses(beliefs, utility)
@@ -208,13 +213,14 @@ class SensorProgram:
         self.free = np.arange(shape[1]) < size
 
     def _solve(self, cost, above, equal, right: np.ndarray, left: np.ndarray | None = None, method: str = "highs"):
-        """Minimise cost.z over z >= 0 with above.z <= left (0 if omitted) and equal.z = right; None if infeasible."""
+        """Minimise cost.z over z >= 0 with above.z <= left (0 if omitted) and equal.z = right."""
         from scipy.optimize import linprog
 
         left = np.zeros(above.shape[0]) if left is None else left
-        found = linprog(cost, A_ub=above, b_ub=left, A_eq=equal, b_eq=right, method=method, options=SOLVER)
-        if found.status == 2:
-            return None
+        return linprog(cost, A_ub=above, b_ub=left, A_eq=equal, b_eq=right, method=method, options=SOLVER)
+
+    def _optimum(self, *program, **keywords):
+        found = self._solve(*program, **keywords)
         if found.status != 0:
             raise RuntimeError(f"The solver must end with an optimum. Got {found.message!r}.")
         return found
@@ -224,37 +230,62 @@ class SensorProgram:
         equal = sparse.vstack([self.marginals, self.links]).tocsr()[:, self.free]
         right = np.append(joint.ravel(), np.zeros(self.links.shape[0]))
         found = self._solve(np.zeros(equal.shape[1]), self.obedience[:, self.free], equal, right)
-        if found is None:
+        if found.status == 2:
             return None
+        if found.status != 0:  # HiGHS can fall between both verdicts; the programme of waste always has an optimum
+            share, solution, _ = self.waste(joint)
+            return solution if share <= PASS else None
         solution = np.zeros(len(self.free))
         solution[self.free] = found.x
         return solution
 
-    def waste(self, joint: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, Bet]:
-        """Least share eps, with a solution that attains it and the bet that proves it."""
-        size = self.loss.shape[1]
-        above = sparse.block_array([[self.obedience, None], [self.loss, -np.ones((self.shape[0], 1))]])
-        equal = sparse.vstack([self.marginals, self.links]).tocsr()
-        equal = sparse.hstack([equal, sparse.csr_array((equal.shape[0], 1))])
-        right = np.append(joint.ravel(), np.zeros(self.links.shape[0]))
-        cost = np.append(np.zeros(size), 1.0)
-        found = self._solve(cost, above.tocsr(), equal.tocsr(), right, method="highs-ipm")  # simplex stalls at ties
+    def waste(self, joint: np.ndarray) -> tuple[float, np.ndarray, Bet]:
+        """Least share eps, with a solution that attains it and the bet that proves it.
+
+        Starts from the corners and some other beliefs, and adds those at which the bet would be won until none is left.
+        """
+        n_problems, _, n_actions = self.shape
+        if self.beliefs is None:
+            return self._waste_of(joint, np.ones(self.loss.shape[1], dtype=bool), np.ones(0, dtype=bool))
+        used = self.beliefs.max(axis=1) > 1 - TIED
+        used[:: max(len(used) // BELIEFS, 1)] = True
+        while True:
+            columns = np.append(np.broadcast_to(used[:, None], (n_problems, len(used), n_actions)).ravel(), used)
+            share, solution, bet = self._waste_of(joint, columns, np.tile(used, n_problems))
+            won = self.pay(bet.stakes, bet.penalties * self.ranges)
+            more = np.argsort(-won)[:BELIEFS]
+            more = more[(won[more] > TIED) & ~used[more]]
+            if not len(more):
+                break
+            used[more] = True
+        # so that nobody wins the bet, the solver's error included
+        stakes = bet.stakes - max(float(won.max()), 0.0) / n_problems
+        return share, solution, Bet(stakes, bet.penalties, float((stakes * joint).sum()))
+
+    def _waste_of(self, joint: np.ndarray, columns: np.ndarray, links: np.ndarray) -> tuple[float, np.ndarray, Bet]:
+        """`waste` with some of the columns."""
+        above = sparse.block_array(
+            [[self.obedience[:, columns], None], [self.loss[:, columns], -np.ones((self.shape[0], 1))]]
+        )
+        equal = sparse.vstack([self.marginals, self.links[links]]).tocsr()[:, columns]
+        equal = sparse.hstack([equal, sparse.csr_array((equal.shape[0], 1))]).tocsr()
+        right = np.append(joint.ravel(), np.zeros(links.sum()))
+        cost = np.append(np.zeros(columns.sum()), 1.0)
+        found = self._optimum(cost, above.tocsr(), equal, right, method="highs-ipm")  # simplex stalls at ties
         stakes = found.eqlin.marginals[: joint.size].reshape(self.shape)
         penalties = np.maximum(-found.ineqlin.marginals[self.obedience.shape[0] :], 0.0)
         penalties /= max(penalties.sum(), 1.0)
-        if self.beliefs is None:
+        if self.beliefs is None:  # every tuple has its own proof, which the reduced costs hold
             reduced = equal.T @ found.eqlin.marginals + above.T @ np.minimum(found.ineqlin.marginals, 0.0)
-            excess = float(reduced[:-1].max())
-        else:
-            excess = self.best_play(stakes, penalties)
-        stakes = stakes - max(excess, 0.0) / self.shape[0]  # so that nobody wins the bet, the solver's error included
-        bet = Bet(stakes, penalties / self.ranges, float((stakes * joint).sum()))
-        return max(float(found.fun), 0.0), found.x[:-1], bet
+            stakes = stakes - max(float(reduced[:-1].max()), 0.0) / self.shape[0]
+        solution = np.zeros(len(columns))
+        solution[columns] = found.x[:-1]
+        return max(float(found.fun), 0.0), solution, Bet(stakes, penalties / self.ranges, float((stakes * joint).sum()))
 
-    def best_play(self, stakes: np.ndarray, penalties: np.ndarray) -> float:
-        """The most that a bet pays, less the penalties on losses in shares of the range, at any belief."""
+    def pay(self, stakes: np.ndarray, penalties: np.ndarray) -> np.ndarray:
+        """The most that a bet pays at each belief, less the penalties on losses in shares of the range."""
         pay = np.einsum("wx,mxa->mwa", self.beliefs, stakes) - penalties[:, None, None] * self.lost
-        return float(pay.max(axis=-1).sum(axis=0).max())
+        return pay.max(axis=-1).sum(axis=0)
 
     def distance(self, joint: np.ndarray, spread: np.ndarray) -> float:
         """Least t such that joint laws within t times `spread` of `joint`, cell by cell, come from one sensor."""
@@ -269,7 +300,7 @@ class SensorProgram:
         equal = sparse.hstack([equal, sparse.csr_array((equal.shape[0], 1))]).tocsr()
         right = np.append(joint.sum(axis=2).ravel(), np.zeros(links.shape[0]))
         cost = np.append(np.zeros(marginals.shape[1]), 1.0)
-        found = self._solve(cost, above, equal, right, np.append(left, np.zeros(obedience.shape[0])))
+        found = self._optimum(cost, above, equal, right, np.append(left, np.zeros(obedience.shape[0])))
         return float(found.fun)
 
     def experiment(self, solution: np.ndarray, prior: np.ndarray) -> Experiment:

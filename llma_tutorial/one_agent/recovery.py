@@ -359,7 +359,8 @@ class MarginProgram:
             pair = (np.cumsum(others) - 1).reshape(others.shape)[t[:, 0], t[:, 1]]
             belongs = sparse.csr_array((np.ones(n_t), (pair, np.arange(n_t))))
             costs = sparse.csr_array(np.eye(n_environments)[pairs[:, 0]] - np.eye(n_environments)[pairs[:, 1]])
-            earned = sparse.csr_array(sum(values[own[:, a]] for a in answered))[pairs[:, 0]]
+            cells = np.repeat(np.arange(n_environments), joint[0].size), np.arange(joint.size)
+            earned = (sparse.csr_array((joint.ravel(), cells)) @ self.payoffs)[pairs[:, 0]]
             each = sparse.kron(sparse.eye_array(n_t), np.ones((n_actions, 1)))
             blocks.append([values[place[tuple(self.epigraph.T)]], None, -each, None])
             blocks.append([-earned, costs, belongs, np.ones((len(pairs), 1))])
