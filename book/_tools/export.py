@@ -1,8 +1,8 @@
 """Plain copies of the book's notebooks, for Colab, VS Code and classic Jupyter, which do not know MyST.
 
-Theorems, exercises and admonitions become Markdown with bold headings, hints and solutions without code fold in
-<details>, references become words and links, the caption of a figure follows it as a cell of its own, and the first
-cell installs the package where it is missing. Whatever this module does not know it refuses, so that no reader ever
+Theorems, exercises and admonitions become Markdown with bold headings, hints and solutions fold in <details>, code
+and outputs of a solution included, references become words and links, the caption of a figure follows it as a cell of
+its own, and the first cell installs the package where it is missing. Whatever this module does not know it refuses, so that no reader ever
 meets a raw directive.
 
     python book/_tools/export.py     writes _build/notebooks/<part>/<name>.ipynb
@@ -23,7 +23,8 @@ from slim_site import small_png
 ROOT = Path(__file__).resolve().parents[2]
 THEOREMS = ("theorem", "lemma", "proposition", "corollary", "definition", "assumption", "example", "remark", "proof")
 ADMONITIONS = ("admonition", "note", "tip", "hint", "important", "warning", "caution", "seealso")
-GATES = {"exercise-end": "", "solution-end": "", "solution-start": "**Solution**"}
+GATES = ("exercise-end",)
+FOLDED = {"hide-cell", "hide-input"}  # tags of cells whose code a reader opens when he wants it
 
 FENCE = re.compile(r"\s*(?P<fence>:{3,}|`{3,}|~{3,})(?:\{(?P<name>[\w:-]+)\})?\s*(?P<title>.*)")
 OPTION = re.compile(r":(?P<key>[\w-]+):\s*(?P<value>.*)")
@@ -173,21 +174,10 @@ def _blocks(lines, path, labels):
         flush()
         if isinstance(part, list):
             written.append("\n".join(part))
-        elif part.name == "solution-start" and (inside := _until(parts, "solution-end")) is not None:
-            written.append(_details("Solution", _blocks(inside, path, labels)))
         else:
             written.append(_directive(part, path, labels))
     flush()
     return re.sub(r"\n{3,}", "\n\n", "\n".join(written))
-
-
-def _until(parts, name):
-    """Take the plain lines up to the directive `name` off `parts`; None, and nothing taken, if it is not there."""
-    ends = [i for i, part in enumerate(parts) if isinstance(part, Directive) and part.name == name]
-    if not ends:
-        return None
-    inside, parts[: ends[0] + 1] = parts[: ends[0]], []
-    return [line for part in inside for line in _lines(part)]
 
 
 def _lines(part):
@@ -196,7 +186,9 @@ def _lines(part):
     if isinstance(part, list):
         return part
     options = [f":{key}: {value}" for key, value in part.options.items()]
-    return [f"::::::::{{{part.name}}} {part.title}", *options, *part.body, "::::::::"]
+    inner = max((len(match[1]) for line in part.body if (match := re.match(r"\s*(:{3,})", line))), default=7)
+    fence = ":" * max(8, inner + 1)
+    return [f"{fence}{{{part.name}}} {part.title}".rstrip(), *options, *part.body, fence]
 
 
 def _directive(directive, path, labels):
@@ -204,7 +196,7 @@ def _directive(directive, path, labels):
     body = _blocks(directive.body, path, labels).strip()
     title = _inline(directive.title, path, labels)
     if name in GATES:
-        return f"\n{GATES[name]}\n"
+        return "\n"
     if name == "solution":
         return _details("Solution", body)
     if (name.startswith("prf:") and name.removeprefix("prf:") in THEOREMS) or name in ("exercise", "exercise-start"):
@@ -309,16 +301,59 @@ def install_cell() -> nbformat.NotebookNode:
     return nbformat.v4.new_code_cell(source, id="install")
 
 
+def fold_solutions(cells: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """The cells with each solution as one block of Markdown, its code and what that prints included.
+
+    A solution is nothing to run then: "Run All" neither computes it nor shows what comes out.
+    """
+    folded, solution = [], None
+    for cell in cells:
+        if cell.cell_type != "markdown":
+            if solution is None:
+                folded.append(cell)
+            else:
+                solution.body += _as_text(cell)
+            continue
+        lines, gate = [], "{solution-start}" in cell.source or solution is not None
+        for part in split(cell.source.splitlines()) if gate else ():
+            name = part.name if isinstance(part, Directive) else ""
+            if name == "solution-start":
+                solution = Directive("solution", part.title, {"class": "dropdown"}, [])
+            elif name == "solution-end" and solution is not None:
+                lines += ["", *_lines(solution), ""]
+                solution = None
+            else:
+                (lines if solution is None else solution.body).extend(_lines(part))
+        if gate:
+            cell.source = "\n".join(lines).strip()
+        if cell.source:
+            folded.append(cell)
+    if solution is not None:
+        raise ValueError(f"Every solution must end. Got none for: {solution.title!r}.")
+    return folded
+
+
+def _as_text(cell: nbformat.NotebookNode) -> list[str]:
+    """A code cell with its saved outputs as Markdown; of a figure its caption."""
+    lines = ["", "```python", *cell.source.splitlines(), "```", ""]
+    for output in cell.outputs:
+        drawn = "image/png" in output.get("data", {})
+        text = output.get("text") or ("" if drawn else output.get("data", {}).get("text/plain", ""))
+        lines += ["```text", *text.rstrip().splitlines(), "```", ""] if text.strip() else []
+    caption = _figure(cell).get("caption")
+    return [*lines, f"*It draws:* {caption}", ""] if caption else lines
+
+
 def export(path: Path, labels: Labels, pictures: bool = True) -> nbformat.NotebookNode:
     """The plain copy of one notebook, with its saved outputs, or without those that are pictures."""
     notebook = nbformat.read(path, 4)
-    cells, figures = [install_cell()], 0
-    for cell in notebook.cells:
+    drawn = [cell.id for cell in notebook.cells if cell.cell_type == "code" and _figure(cell)]
+    cells = [install_cell()]
+    for cell in fold_solutions(notebook.cells):
         if cell.cell_type == "markdown":
             cell.source = plain(cell.source, path, labels)
         caption = _figure(cell).get("caption") if cell.cell_type == "code" else None
-        hidden = "hide-cell" in cell.metadata.get("tags", []) or cell.metadata.get("jupyter", {}).get("source_hidden")
-        cell.metadata = {"jupyter": {"source_hidden": True}} if hidden else {}
+        cell.metadata = {"jupyter": {"source_hidden": True}} if FOLDED & set(cell.metadata.get("tags", [])) else {}
         for output in [output for output in cell.get("outputs", []) if "image/png" in output.get("data", "")]:
             if pictures:
                 output.data["image/png"] = b64encode(small_png(b64decode(output.data["image/png"]))).decode()
@@ -327,8 +362,7 @@ def export(path: Path, labels: Labels, pictures: bool = True) -> nbformat.Notebo
         if cell.source:
             cells.append(cell)
         if caption:
-            figures += 1
-            words = f"*Figure {figures}.* {plain(caption, path, labels)}"
+            words = f"*Figure {drawn.index(cell.id) + 1}.* {plain(caption, path, labels)}"
             cells.append(nbformat.v4.new_markdown_cell(words, id=f"{cell.id}-caption"))
     notebook.cells = cells
     notebook.metadata.pop("llma", None)

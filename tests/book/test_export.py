@@ -131,17 +131,75 @@ def test_first_cell_installs_only_what_is_missing(book):
     assert "    %pip install --quiet git+https://github.com/owner/name" in source
 
 
-def test_solution_with_code_keeps_its_cells(book):
+def solved(book, end=True):
+    """A page whose one solution has code that prints, words between, and a page that goes on behind it."""
     cells = [
         nbformat.v4.new_markdown_cell("# P\n\n:::{solution-start} ex-a\n:class: dropdown\n:::\n\nFirst."),
-        nbformat.v4.new_code_cell("print(1)", metadata={"jupyter": {"source_hidden": True}}),
-        nbformat.v4.new_markdown_cell(":::{solution-end}\n:::"),
+        nbformat.v4.new_code_cell("print(1)", outputs=[nbformat.v4.new_output("stream", text="the answer\n")]),
+        nbformat.v4.new_markdown_cell("::::{note}\nThen.\n::::"),
+        nbformat.v4.new_code_cell("draw()", metadata={"mystnb": {"figure": {"caption": "A herd."}}}),
+        nbformat.v4.new_markdown_cell(":::{solution-end}\n:::\n\nOn." if end else "On."),
+        nbformat.v4.new_code_cell("draw()", metadata={"mystnb": {"figure": {"caption": "Another."}}}),
     ]
     path = book / "part/page.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
-    copy = export.export(path, export.read_labels(book))
-    assert [cell.source for cell in copy.cells[1:]] == ["# P\n\n**Solution**\n\nFirst.", "print(1)"]
-    assert copy.cells[2].metadata["jupyter"]["source_hidden"]
+    return path
+
+
+SPOILS = re.compile(r"(?s)<details>.*?</details>")
+
+
+def test_a_solution_is_folded_with_its_code_and_what_that_prints(book):
+    cells = export.export(solved(book), export.read_labels(book)).cells
+    assert [(cell.cell_type, cell.source) for cell in cells[1::2]] == [
+        ("markdown", "# P"),
+        ("code", "draw()"),
+    ]
+    solution = cells[2].source
+    assert solution.startswith("<details><summary><b>Solution</b> (click to open)</summary>\n\nFirst.")
+    for part in ("```python\nprint(1)\n```", "```text\nthe answer\n```", "> Then.", "*It draws:* A herd."):
+        assert part in solution, part
+    assert solution.endswith("</details>\n\nOn.")
+    assert cells[4].source == "*Figure 2.* Another."
+
+
+def test_a_solution_without_end_is_refused(book):
+    with pytest.raises(ValueError, match=r"Every solution must end. Got none for: 'ex-a'"):
+        export.export(solved(book, end=False), export.read_labels(book))
+
+
+def spoilt(notebook, original):
+    """Code and printed lines of solutions that stand openly in a copy: in a cell to run, in an output, or as words."""
+    inside, secret = False, []
+    for cell in original.cells:
+        if cell.cell_type == "markdown":
+            gates = re.findall(r"\{solution-(start|end)\}", cell.source)
+            inside = gates[-1] == "start" if gates else inside
+        elif inside:
+            secret.append(cell)
+    shown = "\n".join(SPOILS.sub("", cell.source) for cell in notebook.cells)
+    outputs = [output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", [])]
+    return [cell.source for cell in secret if cell.source in shown] + [
+        output.text
+        for cell in secret
+        for output in cell.outputs
+        if output.output_type == "stream" and output.text in outputs
+    ]
+
+
+def test_no_copy_shows_a_solution(tmp_path):
+    book = export.ROOT / "book"
+    paths = [path for path in export.pages(book, ".ipynb") if path.parent.name != "coursework"]
+    copies = export.write_all(paths, book, tmp_path)
+    for path, copy in zip(paths, copies, strict=True):
+        original, notebook = nbformat.read(path, 4), nbformat.read(copy, 4)
+        assert "<summary><b>Solution</b>" in "".join(cell.source for cell in notebook.cells)
+        assert spoilt(notebook, original) == [], path.name
+
+
+def test_an_open_solution_is_seen(book):
+    original = nbformat.read(solved(book), 4)
+    assert spoilt(original, original) == ["print(1)", "draw()", "the answer\n"]
 
 
 def test_accents_of_authors():
