@@ -84,7 +84,7 @@ def _shared_against_apart() -> list[tuple[str, float, str, float]]:
     rows = []
     for what, (prompts, limit) in _requests().items():
         options, seconds = [[[5], [6]]] * len(prompts), {True: np.inf, False: np.inf}
-        for _ in range(4 + 8_000 // sum(map(len, prompts))):  # short ones again and again
+        for _ in range(3 + 4_000 // sum(map(len, prompts))):  # short ones again and again
             for shared in seconds:
                 start = time.process_time()
                 continuation_scores(
