@@ -23,7 +23,8 @@ chapter `one-agent/can-the-test-fail`.
 Capacity is tested in the same way: its lines are those of a single switch, from m's own choices to k's attention, and
 both may be off by noise. One sensor is not a list of lines. There the statistic is the least t such that joint laws
 within t standard errors of the observed ones, cell by cell, come from one sensor (one linear programme), and the noise
-is the largest standardised error of any cell: under the null the statistic is never above it.
+is the largest standardised error of any cell: under the null the statistic is never above it. That alone is cautious.
+But whoever fails capacity fails one sensor, so the gains from relabelling and switching stand beside it as groups.
 
 `random_pass_rate` is the other half of a verdict: how often random behaviour passes with endless data.
 """
@@ -119,36 +120,43 @@ class SwitchTest:
 
 @dataclass(frozen=True, eq=False)
 class SensorTest:
-    """Verdict of `finite_sample_test` on one sensor.
+    """Verdict of `finite_sample_test` on one sensor. Prints as a table.
 
     Attributes
     ----------
     p_value : float
         Small values speak against every agent with one sensor and these payoffs.
-    distance : float
-        Standard errors by which the shares must be changed, cell by cell, to come from one sensor.
-    critical : float
-        What noise alone exceeds in 5 % of draws, at most.
+    nias_violation, switch_violation, nias_critical, switch_critical
+        As in `SwitchTest`: one sensor rules out every gain that capacity rules out.
     n_draws : int
     clustered : bool
         Whether whole texts were reweighted.
+    distance : float
+        Standard errors by which the shares must be changed, cell by cell, to come from one sensor.
+    distance_critical : float
+        What noise alone exceeds in 5 % of draws, at most.
     """
 
     p_value: float
-    distance: float
-    critical: float
+    nias_violation: np.ndarray
+    switch_violation: float
+    nias_critical: np.ndarray
+    switch_critical: float
     n_draws: int
     clustered: bool
+    distance: float
+    distance_critical: float
 
     def __str__(self) -> str:
-        unit = "texts" if self.clustered else "choices"
-        return (
-            f"{self.distance:.2f} standard errors from one sensor; 5 % of noise exceeds {self.critical:.2f}\n"
-            f"p-value {self.p_value:.3f} ({self.n_draws} draws, {unit} reweighted)"
+        table = _table(self, [("switch", self.switch_violation, self.switch_critical)])
+        words = (
+            f"{self.distance:.2f} standard errors from one sensor; 5 % of noise exceeds {self.distance_critical:.2f}"
         )
+        *rows, verdict = table.splitlines()
+        return "\n".join([*rows, words, verdict])
 
 
-def _table(test: FiniteSampleTest | SwitchTest, last: list[tuple[str, float, float]]) -> str:
+def _table(test: FiniteSampleTest | SwitchTest | SensorTest, last: list[tuple[str, float, float]]) -> str:
     rows = [
         (f"NIAS {m}", violation, critical)
         for m, (violation, critical) in enumerate(zip(test.nias_violation, test.nias_critical, strict=True))
@@ -215,37 +223,36 @@ def finite_sample_test(
     utility = checked_utility(utility, shape)
     given = None if prior is None else _validate.probabilities("prior", prior, (shape[1],))
     prior = common_prior(state_shares(units.counts)) if given is None else given
-    if hypothesis == "one sensor":
-        return _sensor_test(units, utility, prior, n_draws, rng)
     values = inequalities.relabelled_values(prior[:, None] * units.shares, utility)
     own = inequalities.realised(prior[:, None] * units.shares, utility)
     observed = _groups(_gains(values.max(axis=-1).sum(axis=-1), own, hypothesis), hypothesis)
-    binding = _binding(values, units, utility, prior)
-    noise = np.concatenate(
-        [
-            _groups(_noise(units, utility, prior, binding, hypothesis, size, rng), hypothesis)
-            for size in _blocks(n_draws, values.size)
-        ]
-    )
+    binding, noise = _binding(values, units, utility, prior), []
+    for size in _blocks(n_draws, values.size):
+        weights, extra = units.draw(size, rng)
+        groups = _groups(_noise(units, utility, prior, binding, hypothesis, weights, extra), hypothesis)
+        if hypothesis == "one sensor":
+            groups = np.column_stack([groups, _largest_errors(units, prior, weights, extra)])
+        noise.append(groups)
+    noise, n_environments = np.concatenate(noise), len(utility)
     critical = np.quantile(noise, 0.95, axis=0)
-    rounding = inequalities.TOLERANCE * np.abs(utility).max()
+    rounding = np.full(noise.shape[1], inequalities.TOLERANCE * np.abs(utility).max())
+    if hypothesis == "one sensor":
+        observed, rounding[-1] = np.append(observed, _distance(units, utility, prior)), one_sensor.PASS
     unit = np.where(critical > rounding, critical, np.inf)  # a group in which nothing may bind shows no violation
     statistic = (np.where(observed > rounding, observed, 0.0) / unit).max()
-    n_environments, several = len(utility), len(utility) > 1
-    return (FiniteSampleTest if hypothesis == "costly" else SwitchTest)(
-        _p_value((noise / unit).max(axis=1), statistic),
+    exceed = (noise / unit).max(axis=1) >= statistic if statistic > 0 else np.ones(n_draws, dtype=bool)
+    found = {"costly": FiniteSampleTest, "capacity": SwitchTest, "one sensor": SensorTest}[hypothesis]
+    several = n_environments > 1
+    return found(
+        float((1 + exceed.sum()) / (1 + n_draws)),
         observed[:n_environments],
-        float(observed[-1]) if several else 0.0,
+        float(observed[n_environments]) if several else 0.0,
         critical[:n_environments],
-        float(critical[-1]) if several else 0.0,
+        float(critical[n_environments]) if several else 0.0,
         n_draws,
         isinstance(units, Texts),
+        *((float(observed[-1]), float(critical[-1])) if hypothesis == "one sensor" else ()),
     )
-
-
-def _p_value(noise: np.ndarray, statistic: float) -> float:
-    exceed = (noise >= statistic).sum() if statistic > 0 else len(noise)
-    return float((1 + exceed) / (1 + len(noise)))
 
 
 def _blocks(n_draws: int, numbers: int) -> list[int]:
@@ -254,23 +261,18 @@ def _blocks(n_draws: int, numbers: int) -> list[int]:
     return np.diff(np.append(np.arange(0, n_draws, block), n_draws)).tolist()
 
 
-def _sensor_test(
-    units: Units, utility: np.ndarray, prior: np.ndarray, n_draws: int, rng: np.random.Generator
-) -> SensorTest:
-    spread = np.sqrt(units.variances())
-    noise = []
-    for size in _blocks(n_draws, units.shares.size):
-        weights, extra = units.draw(size, rng)
-        totals = (weights.sum(axis=3) + extra)[..., None]
-        low, high = weights / totals, (weights + extra[..., None]) / totals  # the unseen one falls elsewhere, or here
-        error = np.maximum(np.abs(units.shares - low), np.abs(units.shares - high))
-        noise.append((error / spread)[:, :, prior > 0].max(axis=(1, 2, 3)))
-    noise = np.concatenate(noise)
-    joint, scale = prior[:, None] * units.shares, prior[:, None] * spread
-    distance = one_sensor.SensorProgram(utility).distance(joint, scale)
-    distance = distance if distance > one_sensor.PASS else 0.0
-    critical = float(np.quantile(noise, 0.95))
-    return SensorTest(_p_value(noise, distance), distance, critical, n_draws, isinstance(units, Texts))
+def _largest_errors(units: Units, prior: np.ndarray, weights: np.ndarray, extra: np.ndarray) -> np.ndarray:
+    """Largest error (R,) of any share in its standard errors; the unseen observation falls in the cell or elsewhere."""
+    totals = (weights.sum(axis=3) + extra)[..., None]
+    low, high = weights / totals, (weights + extra[..., None]) / totals
+    errors = np.maximum(np.abs(units.shares - low), np.abs(units.shares - high)) / np.sqrt(units.variances())
+    return errors[:, :, prior > 0].max(axis=(1, 2, 3))
+
+
+def _distance(units: Units, utility: np.ndarray, prior: np.ndarray) -> float:
+    """Standard errors, cell by cell, between the shares and the nearest ones of an agent with one sensor."""
+    joint, spread = prior[:, None] * units.shares, prior[:, None] * np.sqrt(units.variances())
+    return one_sensor.SensorProgram(utility).distance(joint, spread)
 
 
 class Units:
@@ -358,11 +360,10 @@ def _binding(values: np.ndarray, units: Units, utility: np.ndarray, prior: np.nd
 
 
 def _noise(
-    units: Units, utility: np.ndarray, prior: np.ndarray, binding: np.ndarray, hypothesis: str, n_draws: int,
-    rng: np.random.Generator,
+    units: Units, utility: np.ndarray, prior: np.ndarray, binding: np.ndarray, hypothesis: str, weights: np.ndarray,
+    extra: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
     """Gains (R, M, M) that noise alone may show if every line that may bind does bind."""
-    weights, extra = units.draw(n_draws, rng)
     totals = weights.sum(axis=3) + extra
     moved = prior[:, None] * (units.shares - weights / totals[..., None])
     relabelled = np.where(binding, inequalities.relabelled_values(moved, utility), -np.inf).max(axis=-1).sum(axis=-1)
@@ -371,7 +372,7 @@ def _noise(
     difference = utility[None, :, :, :, None] - utility[:, None, :, None, :]  # (m, k, x, a, b)
     share = prior * extra / totals
     unseen = np.einsum("rkx,mkx->rmk", share, _worst(difference, binding))
-    if hypothesis == "capacity":  # in a switch m's own choices have an extra observation too
+    if hypothesis != "costly":  # in a switch m's own choices have an extra observation too
         others = ~np.eye(len(utility), dtype=bool)
         taken = np.einsum("rkx,mkx->rmk", share, _worst(-utility[:, None, :, None, :], binding))
         left = np.einsum("rmx,mx->rm", share, utility.max(axis=2))

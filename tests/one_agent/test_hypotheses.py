@@ -468,6 +468,14 @@ def test_power_against_attention_that_follows_the_stakes(hypothesis):
     assert rejection_rate(choices, STAKES, "costly", 100, 60, 18) < 0.1
 
 
+def test_one_sensor_is_rejected_where_capacity_is():
+    # a Shannon agent at moderate samples: the distance alone would be too cautious
+    choices = solve(STAKES, [0.5, 0.5], 0.8).choice_probabilities
+    rates = [rejection_rate(choices, STAKES, hypothesis, 100, 60, 26) for hypothesis in HYPOTHESES]
+    assert rates[0] <= 0.1
+    assert min(rates[1:]) > 0.5
+
+
 def test_power_against_two_bits():
     data, utility = two_bits()
     choices = 0.9 * data.choice_probabilities + 0.1 / 4
@@ -490,7 +498,7 @@ def test_verdicts_on_counts_say_what_they_found():
     assert switch.p_value == pytest.approx(0.001)
     assert "switch" in str(switch)
     sensor = finite_sample_test(counts, STAKES, hypothesis="one sensor", rng=rng)
-    assert sensor.distance > sensor.critical
+    assert sensor.distance > sensor.distance_critical
     assert "standard errors from one sensor" in str(sensor)
     with pytest.raises(ValueError, match='`hypothesis` must be one of "costly"'):
         finite_sample_test(counts, STAKES, hypothesis="niac", rng=rng)
