@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from llma_tutorial.reading import corpora
-from llma_tutorial.reading.corpora.product_reviews import RATINGS
+from llma_tutorial.reading.corpora.rated_reviews import RATINGS
 from llma_tutorial.reading.models import pretrained
 
 STUDY = {"title": "A pretrained model reads human reviews", "chapter": "reading/a-pretrained-model"}

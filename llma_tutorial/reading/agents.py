@@ -10,10 +10,8 @@ belief pi over the state x; a utility u[x, a]. The agent is
 and every step is shown when a decision is printed. The likelihood is a matrix B[x, y] over symbols, or an object that
 gives the answers themselves a likelihood, for more questions than a table can hold.
 
-This module is the front door: `Sensor` and `Readings` live in `sensor.py`, `estimate_observation_matrix` in
-`observation_matrix.py`, `fit_counts` and `fit_naive_bayes` in `likelihoods.py`, `fit_boltzmann` in `boltzmann.py`,
-`reliability` in `calibration.py`. Source of the construction: Jain & Krishnamurthy (2025).
-Chapter: `reading/bayesian-engine`.
+What an agent is made of can be imported from here too; it lives in `sensor`, `likelihoods`, `boltzmann` and
+`calibration`. Source of the construction: Jain & Krishnamurthy (2025). Chapter: `reading/bayesian-engine`.
 """
 
 from __future__ import annotations
@@ -23,13 +21,21 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import softmax
 
 from llma_tutorial import _validate
-from llma_tutorial.beliefs import TIE_BREAKS, best_response
+from llma_tutorial.beliefs import best_response, tie_rule
 from llma_tutorial.reading.boltzmann import Boltzmann, fit_boltzmann
 from llma_tutorial.reading.calibration import Reliability, reliability
-from llma_tutorial.reading.likelihoods import Likelihood, NaiveBayes, Table, fit_counts, fit_naive_bayes
-from llma_tutorial.reading.observation_matrix import ObservationMatrixEstimate, estimate_observation_matrix
+from llma_tutorial.reading.likelihoods import (
+    Likelihood,
+    NaiveBayes,
+    ObservationMatrixEstimate,
+    Table,
+    estimate_observation_matrix,
+    fit_counts,
+    fit_naive_bayes,
+)
 from llma_tutorial.reading.sensor import Readings, Sensor
 
 __all__ = [
@@ -65,8 +71,9 @@ class Agent:
         Payoff u[x, a] in utils.
     prior : array-like of shape (X,)
         Belief before anything is read.
-    tie_break : {"first", "signal", "random"}
-        What the agent does when several actions are best; "signal" needs Y == A.
+    tie_break : {"first", "signal", "random"}, optional
+        What the agent does when several actions are best, see the head of `llma_tutorial.beliefs`; symbol y is its
+        signal.
     state_names, action_names : sequence of str, optional
         Words for printed decisions; numbers if omitted.
 
@@ -99,7 +106,7 @@ class Agent:
     observation_matrix: ArrayLike | Likelihood
     utility: ArrayLike
     prior: ArrayLike
-    tie_break: str = "first"
+    tie_break: str | None = None
     state_names: Sequence[str] = ()
     action_names: Sequence[str] = ()
     likelihood: Likelihood = field(init=False, repr=False)
@@ -116,13 +123,8 @@ class Agent:
                 f"{shape[1]} answers, as `sensor` is. Got {likelihood.n_states} states and {likelihood.n_questions} "
                 f"questions with {likelihood.n_answers} answers."
             )
-        _validate.one_of("tie_break", self.tie_break, TIE_BREAKS)
-        if self.tie_break == "signal" and self.sensor.n_symbols != utility.shape[1]:
-            raise ValueError(
-                '`tie_break` must be "first" or "random" unless there is one action for each symbol. '
-                f'Got "signal" with {self.sensor.n_symbols} symbols and {utility.shape[1]} actions.'
-            )
-        checked = {"prior": prior, "utility": utility, "likelihood": likelihood}
+        rule = tie_rule(self.tie_break, shape[1] ** shape[0], utility.shape[1])  # every pattern of answers is a signal
+        checked = {"prior": prior, "utility": utility, "likelihood": likelihood, "tie_break": rule}
         checked["state_names"] = _names("state_names", self.state_names, prior.size, "state")
         checked["action_names"] = _names("action_names", self.action_names, utility.shape[1], "action")
         for name, value in checked.items():
@@ -149,8 +151,7 @@ class Agent:
                 "`observation_matrix` must allow the answers in a state that the belief holds possible. Got answers "
                 f"{words} with likelihood {np.exp(logs[row]).tolist()} at belief {before.tolist()} in row {row}."
             )
-        weights = np.exp(joint - highest)
-        return weights / weights.sum(axis=1, keepdims=True)
+        return softmax(joint, axis=1)
 
     def decide(
         self, text: str, public_belief: ArrayLike | None = None, *, rng: np.random.Generator | None = None

@@ -25,10 +25,10 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import log_softmax, logsumexp
 
 from llma_tutorial import _validate
-from llma_tutorial.reading import _symbols
-from llma_tutorial.reading.likelihoods import Likelihood, checked_sample
+from llma_tutorial.reading.likelihoods import Likelihood, checked_sample, encode, patterns
 
 MAX_BITS = 12
 
@@ -68,9 +68,7 @@ class Boltzmann(Likelihood):
     @cached_property
     def log_partition(self) -> np.ndarray:
         """log Z_x, shape (X,), summed over all patterns of answers."""
-        scores = self._scores(_symbols.patterns(self.n_questions, self.n_answers))
-        highest = scores.max(axis=0)
-        return highest + np.log(np.exp(scores - highest).sum(axis=0))
+        return logsumexp(self._scores(patterns(self.n_questions, self.n_answers)), axis=0)
 
     def _scores(self, answers: np.ndarray) -> np.ndarray:
         bits = _bits(answers, self.n_answers)
@@ -142,8 +140,8 @@ def fit_boltzmann(
         raise ValueError("`penalty` must be above 0, so that answers never seen keep a probability. Got 0.")
     rng, n_questions = _validate.generator(rng), answers.shape[1]
     n_bits = _visible_bits(n_questions, n_answers)
-    bits = _bits(_symbols.patterns(n_questions, n_answers), n_answers)
-    place = states * len(bits) + _symbols.encode(answers, n_answers)
+    bits = _bits(patterns(n_questions, n_answers), n_answers)
+    place = states * len(bits) + encode(answers, n_answers)
     shares = np.bincount(place, minlength=n_states * len(bits)).reshape(n_states, -1) / len(states)
     sizes = (n_states * n_bits, n_states * n_hidden, n_bits * n_hidden)
 
@@ -171,8 +169,7 @@ def _mean_log_likelihood(
     fields = bits @ weights + hidden[:, None]  # (X, patterns, J)
     small = np.exp(-np.abs(fields))  # one exponential serves log(1 + e^f) and its slope
     scores = visible @ bits.T + (np.log1p(small) + np.maximum(fields, 0)).sum(axis=2)
-    highest = scores.max(axis=1, keepdims=True)
-    logs = scores - highest - np.log(np.exp(scores - highest).sum(axis=1, keepdims=True))
+    logs = log_softmax(scores, axis=1)
     residual = shares - shares.sum(axis=1, keepdims=True) * np.exp(logs)
     pull = residual[:, :, None] * np.where(fields > 0, 1, small) / (1 + small)
     gradient = [residual @ bits, pull.sum(axis=1), bits.T @ pull.sum(axis=0)]

@@ -30,8 +30,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from llma_tutorial import _validate
-from llma_tutorial.reading import _symbols
 from llma_tutorial.reading.corpora import Corpus
+from llma_tutorial.reading.likelihoods import encode
 
 __all__ = ["Questionnaire", "add_noise", "balanced", "choice_table", "choose_questions"]
 
@@ -153,7 +153,7 @@ class Questionnaire:
     def decide(self, answers: ArrayLike) -> np.ndarray:
         """Actions (texts,) after answers (texts, k) to all questions, of which only those asked are looked at."""
         answers = _validate.integers("answers", answers, self.n_answers)
-        return self.rule[_symbols.encode(answers[:, self.questions], self.n_answers)]
+        return self.rule[encode(answers[:, self.questions], self.n_answers)]
 
 
 def choose_questions(

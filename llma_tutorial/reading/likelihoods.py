@@ -23,10 +23,127 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import betaincinv
 
 from llma_tutorial import _validate
-from llma_tutorial.reading import _symbols
-from llma_tutorial.reading.observation_matrix import ObservationMatrixEstimate, estimate_observation_matrix
+
+MAX_SYMBOLS = 4096  # a table with more columns than that is never filled by labelled texts
+
+
+def symbol_count(n_questions: int, n_answers: int) -> int:
+    """How many symbols there are; refused in words when a table of them makes no sense."""
+    n_symbols = n_answers**n_questions
+    if n_symbols > MAX_SYMBOLS:
+        raise ValueError(
+            f"`questions` must be few enough for at most {MAX_SYMBOLS:,} symbols. Got {n_questions} questions with "
+            f"{n_answers} answers: {n_symbols:,} symbols. Use the answers themselves, with `fit_naive_bayes`."
+        )
+    return n_symbols
+
+
+def checked_answers(answers: ArrayLike, n_questions: int, n_answers: int) -> np.ndarray:
+    """`answers` as an array (texts, questions) of whole numbers below `n_answers`."""
+    answers = _validate.integers("answers", answers, n_answers)
+    if answers.ndim != 2 or answers.shape[1] != n_questions:
+        raise ValueError(f"`answers` must have shape (texts, {n_questions}). Got {answers.shape}.")
+    return answers
+
+
+def encode(answers: np.ndarray, n_answers: int) -> np.ndarray:
+    """Symbol of each row of answers."""
+    n_questions = answers.shape[1]
+    symbol_count(n_questions, n_answers)
+    return (n_answers - 1 - answers) @ n_answers ** np.arange(n_questions)[::-1]
+
+
+def patterns(n_questions: int, n_answers: int) -> np.ndarray:
+    """The answers behind each symbol, shape (symbols, questions)."""
+    digits = np.indices((n_answers,) * n_questions).reshape(n_questions, symbol_count(n_questions, n_answers))
+    return n_answers - 1 - digits.T
+
+
+@dataclass(frozen=True, eq=False)
+class ObservationMatrixEstimate:
+    """Posterior of an observation matrix, made by `estimate_observation_matrix`.
+
+    Attributes
+    ----------
+    counts : numpy.ndarray of shape (X, Y)
+        How often symbol y came with state x.
+    pseudocount : float
+        Prior weight of every cell; 1 is uniform, 1/2 is Jeffreys' prior.
+    """
+
+    counts: np.ndarray
+    pseudocount: float
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Posterior mean of B, shape (X, Y); rows sum to 1."""
+        weights = self.counts + self.pseudocount
+        return weights / weights.sum(axis=1, keepdims=True)
+
+    def interval(self, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+        """Equal-tailed credible interval of each entry: lower and upper ends, both of shape (X, Y)."""
+        level = _validate.number("level", level, 0, 1)
+        weights = self.counts + self.pseudocount
+        others = weights.sum(axis=1, keepdims=True) - weights
+        return betaincinv(weights, others, (1 - level) / 2), betaincinv(weights, others, (1 + level) / 2)
+
+    def sample(self, n: int, *, rng: np.random.Generator) -> np.ndarray:
+        """`n` draws of B from its posterior, shape (n, X, Y)."""
+        n = _validate.integer("n", n, 1)
+        gammas = _validate.generator(rng).standard_gamma(self.counts + self.pseudocount, (n, *self.counts.shape))
+        return gammas / gammas.sum(axis=2, keepdims=True)
+
+
+def estimate_observation_matrix(
+    states: ArrayLike, symbols: ArrayLike, n_states: int, n_symbols: int, pseudocount: float = 0.5
+) -> ObservationMatrixEstimate:
+    """Estimate P(symbol | state) from labelled readings.
+
+    Parameters
+    ----------
+    states, symbols : array-like of int, shape (n,)
+        True state and symbol of each text.
+    n_states, n_symbols : int
+        X and Y.
+    pseudocount : float
+        Dirichlet weight added to every cell, above zero.
+
+    Returns
+    -------
+    ObservationMatrixEstimate
+        With `.mean`, `.interval(level)` and `.sample(n, rng=rng)`.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, an index is out of range, or the pseudocount is not positive.
+
+    Notes
+    -----
+    Used in the chapters `many-agents/cascades` and `reading/bayesian-engine`.
+
+    Examples
+    --------
+    >>> estimate = estimate_observation_matrix([0, 0, 0, 1], [0, 0, 1, 1], 2, 2, pseudocount=1)
+    >>> estimate.mean.round(3).tolist()
+    [[0.6, 0.4], [0.333, 0.667]]
+    """
+    n_states = _validate.integer("n_states", n_states, 1)
+    n_symbols = _validate.integer("n_symbols", n_symbols, 2)
+    states = _validate.integers("states", states, n_states)
+    symbols = _validate.integers("symbols", symbols, n_symbols)
+    if states.ndim != 1 or states.shape != symbols.shape:
+        raise ValueError(f"`symbols` must have one entry for each state. Got {symbols.shape} for {states.shape}.")
+    pseudocount = _validate.number("pseudocount", pseudocount, 0)
+    if pseudocount == 0:
+        raise ValueError("`pseudocount` must be above 0, so that no symbol is held impossible. Got 0.")
+    counts = np.bincount(states * n_symbols + symbols, minlength=n_states * n_symbols)
+    counts = counts.reshape(n_states, n_symbols)
+    counts.flags.writeable = False
+    return ObservationMatrixEstimate(counts, pseudocount)
 
 
 class Likelihood:
@@ -44,7 +161,7 @@ class Likelihood:
 
     def log_likelihood(self, answers: ArrayLike) -> np.ndarray:
         """log P(answers | x) for each row of answers, shape (texts, X)."""
-        return self._logs(_symbols.checked(answers, self.n_questions, self.n_answers))
+        return self._logs(checked_answers(answers, self.n_questions, self.n_answers))
 
     def mean_log_likelihood(self, states: ArrayLike, answers: ArrayLike) -> float:
         """Nats per text, at the true states; larger is better, and only on texts it has not learned from."""
@@ -57,7 +174,7 @@ class Likelihood:
     @cached_property
     def observation_matrix(self) -> np.ndarray:
         """B[x, y] over the symbols of a sensor, shape (X, Y); refused beyond 4,096 symbols."""
-        matrix = np.exp(self._logs(_symbols.patterns(self.n_questions, self.n_answers))).T
+        matrix = np.exp(self._logs(patterns(self.n_questions, self.n_answers))).T
         matrix.flags.writeable = False
         return matrix
 
@@ -85,7 +202,7 @@ class Table(Likelihood):
     estimate: ObservationMatrixEstimate | None = None
 
     def __post_init__(self) -> None:
-        columns = _symbols.count(self.n_questions, self.n_answers)
+        columns = symbol_count(self.n_questions, self.n_answers)
         object.__setattr__(self, "matrix", _validate.probabilities("observation_matrix", self.matrix, (None, columns)))
 
     @property
@@ -100,7 +217,7 @@ class Table(Likelihood):
 
     def _logs(self, answers: np.ndarray) -> np.ndarray:
         with np.errstate(divide="ignore"):
-            return np.log(self.matrix.T[_symbols.encode(answers, self.n_answers)])
+            return np.log(self.matrix.T[encode(answers, self.n_answers)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,8 +284,8 @@ def fit_counts(
     """
     states, answers, n_states, n_answers = checked_sample(states, answers, n_states, n_answers)
     n_questions = answers.shape[1]
-    n_symbols = _symbols.count(n_questions, n_answers)
-    symbols = _symbols.encode(answers, n_answers)
+    n_symbols = symbol_count(n_questions, n_answers)
+    symbols = encode(answers, n_answers)
     estimate = estimate_observation_matrix(states, symbols, n_states, n_symbols, pseudocount)
     return Table(n_questions, n_answers, estimate.mean, estimate)
 
@@ -220,7 +337,7 @@ def checked_sample(states: ArrayLike, answers: ArrayLike, n_states: int, n_answe
     n_states, n_answers = _validate.integer("n_states", n_states, 1), _validate.integer("n_answers", n_answers, 2)
     states = _validate.integers("states", states, n_states)
     answers = np.asarray(answers)
-    answers = _symbols.checked(answers, max(answers.shape[-1], 1) if answers.ndim else 1, n_answers)
+    answers = checked_answers(answers, max(answers.shape[-1], 1) if answers.ndim else 1, n_answers)
     if states.shape != answers.shape[:1] or not states.size:
         raise ValueError(
             f"`states` must have one entry for each row of `answers`. Got {states.shape} for {len(answers)}."

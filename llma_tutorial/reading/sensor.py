@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from llma_tutorial import _validate
-from llma_tutorial.reading import _symbols
+from llma_tutorial.reading.likelihoods import checked_answers, encode, patterns, symbol_count
 from llma_tutorial.reading.models import LanguageModel
 from llma_tutorial.reading.models.protocol import checked_request
 
@@ -87,7 +87,7 @@ class Sensor:
     @property
     def n_symbols(self) -> int:
         """Y, refused beyond 4,096 symbols."""
-        return _symbols.count(len(self.questions), len(self.values))
+        return symbol_count(len(self.questions), len(self.values))
 
     def read(self, texts: Sequence[str]) -> Readings:
         """Ask every question about every text.
@@ -112,20 +112,20 @@ class Sensor:
 
     def collapsed(self, answers: ArrayLike) -> np.ndarray:
         """Answers, given as places in `options`, as places in `values`."""
-        answers = _symbols.checked(answers, len(self.questions), len(self.options))
+        answers = checked_answers(answers, len(self.questions), len(self.options))
         kept = {option: place for place, option in enumerate(self.values)}
         return np.array([kept[option if option in kept else "no"] for option in self.options])[answers]
 
     def encode(self, answers: ArrayLike) -> np.ndarray:
         """Symbols (texts,) of answers (texts, questions) that are given as places in `options`."""
-        return _symbols.encode(self.collapsed(answers), len(self.values))
+        return encode(self.collapsed(answers), len(self.values))
 
     def describe(self, symbol: int) -> str:
         """What a symbol says, in words."""
         symbol = _validate.integer("symbol", symbol, 0, self.n_symbols - 1)
         words = ["no or unsaid" if value == "no" and len(self.values) < len(self.options) else value
                  for value in self.values]  # fmt: skip
-        answers = _symbols.patterns(len(self.questions), len(self.values))[symbol]
+        answers = patterns(len(self.questions), len(self.values))[symbol]
         return ", ".join(
             f"{question} {words[answer]}" for question, answer in zip(self.questions, answers, strict=True)
         )

@@ -24,7 +24,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from llma_tutorial import _validate
 from llma_tutorial.reading.corpora import world
-from llma_tutorial.reading.corpora._writer import fill
+from llma_tutorial.reading.corpora.grammar import fill
 
 __all__ = ["KINDS", "Lineage", "Sentences", "Writer", "lineage", "train_writer", "true_sentences"]
 

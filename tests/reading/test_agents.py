@@ -165,8 +165,10 @@ def test_ties_follow_the_rule():
         "utility": np.tile([[1.0, 1, 0, 1]], (2, 1)),
         "prior": [0.5] * 2,
     }
-    assert agent(**flat).decide("yy").action == 0
+    assert agent(**flat, tie_break="first").decide("yy").action == 0
     assert agent(**flat, tie_break="signal").decide("yy").action == 3
+    assert agent(**flat).tie_break == "signal"  # four symbols and four actions: the rule of the book
+    assert agent().tie_break == "first"  # four symbols and three actions
     assert agent(**flat, tie_break="signal").decide("yn").action == 0  # symbol 2 names an action that is not tied
     drawn = {agent(**flat, tie_break="random").decide("yy", rng=np.random.default_rng(s)).action for s in range(30)}
     assert drawn == {0, 1, 3}
@@ -193,7 +195,7 @@ def test_impossible_evidence_raises_with_its_inputs():
         ({"observation_matrix": np.eye(3)}, r"`observation_matrix` must have shape \(any, 4\). Got \(3, 3\)"),
         ({"observation_matrix": np.full((2, 4), 0.25)}, "must be for 3 states.*Got 2 states and 2 questions"),
         ({"observation_matrix": NaiveBayes(np.full((3, 2, 3), 1 / 3))}, "with 2 answers.*Got 3 states.*with 3 answers"),
-        ({"tie_break": "signal"}, '`tie_break` must be "first" or "random".*4 symbols and 3 actions'),
+        ({"tie_break": "signal"}, '`tie_break` must be "first" or "random".*4 signals and 3 actions'),
         ({"state_names": ("a", "b")}, "`state_names` must name all 3. Got 2"),
         ({"action_names": ("a", "b")}, "`action_names` must name all 3. Got 2"),
     ],

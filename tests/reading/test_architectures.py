@@ -133,7 +133,7 @@ def gain(prior, matrix, assumed):
 def test_yeses_hold_all_that_a_text_says_about_its_product():
     """Statements are drawn given the state and words given the statements, so the statements bound every reader."""
     prior = np.full(2, 0.5)
-    yes = (np.array([said for _, said in REVIEWS._texts]) == 0) @ [8, 4, 2, 1]
+    yes = (np.array([said for _, said in REVIEWS.texts]) == 0) @ [8, 4, 2, 1]
     statements = REVIEWS.text_probabilities()
     yeses = np.array([np.bincount(yes, row, 16) for row in statements])
     assert information(prior, yeses) == pytest.approx(information(prior, statements), abs=1e-12)

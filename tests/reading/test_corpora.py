@@ -13,7 +13,8 @@ from pandas.testing import assert_frame_equal
 from reading import corpora_files as files
 
 from llma_tutorial.reading import corpora
-from llma_tutorial.reading.corpora import _files, amazon, civil, fnspid, hate_speech
+from llma_tutorial.reading.corpora import amazon, civil, fnspid, hate_speech
+from llma_tutorial.reading.corpora import files as reading
 from llma_tutorial.reading.corpora.amazon import without_markup
 
 TIDY = ["text", "state", "environment", "id"]
@@ -386,8 +387,8 @@ def test_own_data_counts_blank_fields(tmp_path):
 def test_chunks_change_nothing(tmp_path, how, monkeypatch):
     path = files.write_table(OWN.loc[[0, 1, 0, 1, 1]], tmp_path, how)
     whole = corpora.from_csv(path, text="text", state="how bad").frame
-    monkeypatch.setattr(_files, "CHUNK", 2)
-    assert [len(chunk) for chunk in _files.tables(path, ["text"])] == [2, 2, 1]
+    monkeypatch.setattr(reading, "CHUNK", 2)
+    assert [len(chunk) for chunk in reading.tables(path, ["text"])] == [2, 2, 1]
     assert_frame_equal(whole, corpora.from_csv(path, text="text", state="how bad").frame)
     assert whole["id"].tolist() == [1, 2, 3, 4, 5]
 
@@ -395,7 +396,7 @@ def test_chunks_change_nothing(tmp_path, how, monkeypatch):
 def test_long_reads_move_a_progress_bar(tmp_path, monkeypatch):
     moved = []
 
-    class Bar(_files.tqdm):
+    class Bar(reading.tqdm):
         def __init__(self, **options):
             super().__init__(**{**options, "disable": True})
             moved.append(options["total"])
@@ -404,7 +405,7 @@ def test_long_reads_move_a_progress_bar(tmp_path, monkeypatch):
         def update(self, n=1):
             moved[0] -= n
 
-    monkeypatch.setattr(_files, "tqdm", Bar)
+    monkeypatch.setattr(reading, "tqdm", Bar)
     corpora.amazon_reviews(files.write_reviews(tmp_path, *[files.review("2018")] * 5000, name="reviews.json.gz"))
     assert moved == [0]
 

@@ -12,8 +12,8 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from reading import corpora_files as files
 
 from llma_tutorial.reading import corpora
-from llma_tutorial.reading.corpora import _files
-from llma_tutorial.reading.corpora._corpus import About, Tally
+from llma_tutorial.reading.corpora import files as reading
+from llma_tutorial.reading.corpora.texts import About, Tally
 
 
 def own(path):
@@ -135,7 +135,7 @@ def test_wrong_data_set(tmp_path, loader, given):
     if loader != given:
         path = files.write_table(TABLES[given], tmp_path, "csv")
         message = refused(getattr(corpora, loader), path, f"this file is one for corpora.{given}")
-        for layout, columns in _files.LAYOUTS[loader].items():
+        for layout, columns in reading.LAYOUTS[loader].items():
             assert f"{layout} ({', '.join(columns)}, ...)" in message
 
 
@@ -143,7 +143,7 @@ def test_wrong_data_set(tmp_path, loader, given):
     ("loader", "column"),
     [
         (loader, column)
-        for loader, layouts in _files.LAYOUTS.items()
+        for loader, layouts in reading.LAYOUTS.items()
         if loader in TABLES
         for column in next(iter(layouts.values()))
         if (loader, column) != ("measuring_hate_speech", "annotator_id")  # without it: a row per comment

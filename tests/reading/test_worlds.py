@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import chi2
 
 from llma_tutorial.reading import corpora
-from llma_tutorial.reading.corpora import _writer, grammar, worlds
+from llma_tutorial.reading.corpora import grammar, worlds
 
 FOLDER = files("llma_tutorial.reading.corpora").joinpath("patterns")
 WORLDS = [name for name in worlds.SETTINGS if FOLDER.joinpath(f"{name}.txt").is_file()]
@@ -301,7 +301,7 @@ def matcher(g: grammar.Grammar, held_out_patterns: bool, held_out_words: bool) -
 @in_every_world
 @pytest.mark.parametrize("held_out", worlds.HELD_OUT)
 def test_texts_are_made_of_their_split_and_labelled_by_their_sentences(name, held_out, monkeypatch):
-    monkeypatch.setattr(_writer, "TYPO_RATE", 0)
+    monkeypatch.setattr(grammar, "TYPO_RATE", 0)
     world = corpora.world(name)
     sections = matcher(world.grammar, *worlds.HELD_OUT[held_out])
     corpus = corpora.generate(world, 150, independent=True, held_out=held_out, rng=np.random.default_rng(3))
@@ -319,7 +319,7 @@ def test_texts_are_made_of_their_split_and_labelled_by_their_sentences(name, hel
 
 
 def test_typing_errors_are_rare_and_make_no_known_word(monkeypatch):
-    rate = _writer.TYPO_RATE
+    rate = grammar.TYPO_RATE
     world = corpora.world("reviews")
     known = world.grammar.vocabulary
 
@@ -329,10 +329,10 @@ def test_typing_errors_are_rare_and_make_no_known_word(monkeypatch):
         return np.mean([word not in known for word in words])
 
     assert 0 < unknown_share() < 2 * rate
-    monkeypatch.setattr(_writer, "TYPO_RATE", 0)
+    monkeypatch.setattr(grammar, "TYPO_RATE", 0)
     assert unknown_share() == 0
-    monkeypatch.setattr(_writer, "TYPO_RATE", 1)
-    writer = _writer.Writer(world.grammar, False, False, _writer.uniforms(np.random.default_rng(1)))
+    monkeypatch.setattr(grammar, "TYPO_RATE", 1)
+    writer = grammar.Writer(world.grammar, False, False, grammar.uniforms(np.random.default_rng(1)))
     for word in sorted(known):
         typed = re.sub(r"[A-Za-z]{4,}", writer.maybe_mistyped, word)
         assert typed == word or typed not in known

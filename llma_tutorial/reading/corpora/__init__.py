@@ -14,17 +14,17 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "Corpus": "_corpus",
+    "Corpus": "texts",
     "World": "worlds",
     "amazon_reviews": "amazon",
     "civil_comments": "civil",
     "fnspid_news": "fnspid",
     "fnspid_prices": "fnspid",
-    "from_csv": "own_data",
+    "from_csv": "texts",
     "generate": "worlds",
     "goemotions": "goemotions_ratings",
-    "honest_test": "_honest",
-    "human_reviews": "product_reviews",
+    "honest_test": "worlds",
+    "human_reviews": "rated_reviews",
     "measuring_hate_speech": "hate_speech",
     "world": "worlds",
 }

@@ -18,8 +18,8 @@ from typing import Any
 import pandas as pd
 
 from llma_tutorial import _validate
-from llma_tutorial.reading.corpora import _files
-from llma_tutorial.reading.corpora._corpus import DUPLICATE, About, Corpus, Tally
+from llma_tutorial.reading.corpora import files
+from llma_tutorial.reading.corpora.texts import DUPLICATE, About, Corpus, Tally
 
 ABOUT = About(
     name="Amazon Reviews",
@@ -99,15 +99,15 @@ def amazon_reviews(
     good_from = _validate.number("good_from", good_from, 1, 5)
     if path is None:
         file = f"raw/review_categories/{category}.jsonl"
-        path = _files.from_hub(REPOSITORY, file, "about half a kilobyte a review, so roughly 1 GB for Appliances")
+        path = files.from_hub(REPOSITORY, file, "about half a kilobyte a review, so roughly 1 GB for Appliances")
     path = Path(path)
     if products is not None:
         products = {product: _validate.integer("products", state, 0) for product, state in products.items()}
     tally = Tally()
     frame = pd.DataFrame(_reviews(path, products, tally), columns=COLUMNS)
     frame.index = frame["id"] - 1
-    frame["environment"] = _files.numbers(frame["environment"], "stars", path, 1, 5, whole=True, place="line")
-    clock = _files.numbers(frame["date"], "timestamp", path, 0, 1e14, whole=True, place="line")
+    frame["environment"] = files.numbers(frame["environment"], "stars", path, 1, 5, whole=True, place="line")
+    clock = files.numbers(frame["date"], "timestamp", path, 0, 1e14, whole=True, place="line")
     frame = frame.assign(
         date=pd.to_datetime(clock.where(clock >= MILLISECONDS_FROM, clock * 1000), unit="ms", utc=True),
         verified=frame["verified"].astype("boolean"),
@@ -128,8 +128,8 @@ def _reviews(path: Path, products: Mapping[str, int] | None, tally: Tally) -> li
     """One tuple per review that is kept, in the order of `COLUMNS`."""
     rows, seen = [], set()
     keys: tuple[str, ...] = ()
-    for number, line, record in _files.json_lines(path):
-        keys = keys or KEYS[_files.layout_of(path, record, "amazon_reviews")]
+    for number, line, record in files.json_lines(path):
+        keys = keys or KEYS[files.layout_of(path, record, "amazon_reviews")]
         tally.read += 1
         text, stars, product, title, user, time, verified, helpful = map(record.get, keys)
         product = product or record.get("asin")
@@ -175,7 +175,7 @@ def _boolean(value: Any, key: str, number: int, path: Path) -> bool | None:
     if value is None or isinstance(value, bool):
         return value
     raise ValueError(
-        f"`{key}` must be true or false in every line of `{path.name}`. Got {_files.shown(value)} in line {number}."
+        f"`{key}` must be true or false in every line of `{path.name}`. Got {files.shown(value)} in line {number}."
     )
 
 
@@ -187,6 +187,5 @@ def _votes(value: Any, key: str, number: int, path: Path) -> int | None:
         return int(value.replace(",", "") if isinstance(value, str) else value[0])
     except (TypeError, ValueError, IndexError) as error:
         raise ValueError(
-            f"`{key}` must be a whole number in every line of `{path.name}`. "
-            f"Got {_files.shown(value)} in line {number}."
+            f"`{key}` must be a whole number in every line of `{path.name}`. Got {files.shown(value)} in line {number}."
         ) from error

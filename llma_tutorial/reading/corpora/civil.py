@@ -15,8 +15,8 @@ from pathlib import Path
 import pandas as pd
 
 from llma_tutorial import _validate
-from llma_tutorial.reading.corpora import _files
-from llma_tutorial.reading.corpora._corpus import About, Corpus, Tally, score_bins
+from llma_tutorial.reading.corpora import files
+from llma_tutorial.reading.corpora.texts import About, Corpus, Tally, score_bins
 
 ABOUT = About(
     name="Civil Comments",
@@ -91,26 +91,26 @@ def civil_comments(
     1      1   4       0.8
     """
     _validate.one_of("split", split, tuple(SHARDS))
-    files, size = SHARDS[split]
-    paths = [_files.from_hub(REPOSITORY, file, size) for file in files] if path is None else [Path(path)]
+    shards, size = SHARDS[split]
+    paths = [files.from_hub(REPOSITORY, file, size) for file in shards] if path is None else [Path(path)]
     path = paths[0]
-    columns = _files.columns_of(path)
-    layout = _files.layout_of(path, columns, "civil_comments")
+    columns = files.columns_of(path)
+    layout = files.layout_of(path, columns, "civil_comments")
     wanted = ["id", "text", "comment_text", "target", *KINDS, *IDENTITIES, *COUNTS, "created_date", "rating"]
     columns = [name for name in columns if name in wanted]
-    frame = pd.concat((_files.table(shard, columns) for shard in paths), ignore_index=True)
+    frame = pd.concat((files.table(shard, columns) for shard in paths), ignore_index=True)
     frame = frame.rename(columns={"comment_text": "text", "target": "toxicity"})
     tally = Tally(read=len(frame))
     frame = tally.drop_untold(frame, "text", "text")
     frame = tally.drop_untold(frame, "toxicity", "toxicity score")
     for name in frame.columns.intersection([*KINDS, *IDENTITIES]):
-        frame[name] = _files.numbers(frame[name], name, path, 0, 1).round(6)
+        frame[name] = files.numbers(frame[name], name, path, 0, 1).round(6)
     for name in frame.columns.intersection(COUNTS):
-        frame[name] = _files.numbers(frame[name], name, path, lower=0, whole=True).astype("Int64")
+        frame[name] = files.numbers(frame[name], name, path, lower=0, whole=True).astype("Int64")
     if layout == "hub":
         frame["id"] = frame.index + 1
     else:
-        frame["id"] = _files.numbers(frame["id"], "id", path, lower=0, whole=True).astype("int64")
+        frame["id"] = files.numbers(frame["id"], "id", path, lower=0, whole=True).astype("int64")
         frame = tally.drop_duplicate_ids(frame, "id", path)
     if "created_date" in frame:
         frame["created_date"] = pd.to_datetime(frame["created_date"], format="ISO8601", utc=True, errors="coerce")

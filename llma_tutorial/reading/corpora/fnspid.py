@@ -18,8 +18,8 @@ from pathlib import Path
 import pandas as pd
 
 from llma_tutorial import _validate
-from llma_tutorial.reading.corpora import _files
-from llma_tutorial.reading.corpora._corpus import DUPLICATE, About, Corpus, Tally
+from llma_tutorial.reading.corpora import files
+from llma_tutorial.reading.corpora.texts import DUPLICATE, About, Corpus, Tally
 
 ABOUT = About(
     name="FNSPID",
@@ -93,15 +93,15 @@ def fnspid_news(
     """
     _validate.one_of("text", text, ("title", "article"))
     _validate.one_of("part", part, tuple(NEWS_FILES))
-    path = _files.from_hub(REPOSITORY, *NEWS_FILES[part]) if path is None else Path(path)
+    path = files.from_hub(REPOSITORY, *NEWS_FILES[part]) if path is None else Path(path)
     symbols = _listed(symbols)
-    columns = _files.columns_of(path)
-    _files.layout_of(path, columns, "fnspid_news")
+    columns = files.columns_of(path)
+    files.layout_of(path, columns, "fnspid_news")
     wanted = ["date", "article_title", "stock_symbol", "url", "publisher", *["article"] * (text == "article")]
     tally = Tally()
     frame = pd.concat(
-        _of_symbols(chunk.rename(columns=_files.canonical), symbols, tally)
-        for chunk in _files.tables(path, [name for name in columns if _files.canonical(name) in wanted])
+        _of_symbols(chunk.rename(columns=files.canonical), symbols, tally)
+        for chunk in files.tables(path, [name for name in columns if files.canonical(name) in wanted])
     )
     frame = frame.assign(id=frame.index + 1).rename(columns={"article_title": "title", "stock_symbol": "environment"})
     frame = tally.drop(frame, frame.duplicated(frame.columns.difference(["id"])), DUPLICATE)
@@ -196,16 +196,16 @@ def fnspid_prices(path: str | PathLike[str] | None = None, *, symbols: Collectio
     0      1  ABC 2020-03-09
     1   <NA>  ABC 2020-03-10
     """
-    path = _files.from_hub(REPOSITORY, *PRICE_FILE) if path is None else Path(path)
+    path = files.from_hub(REPOSITORY, *PRICE_FILE) if path is None else Path(path)
     symbols, tally = _listed(symbols), Tally()
-    if _files.kind_of(path) != "zip":
+    if files.kind_of(path) != "zip":
         symbols = symbols or [path.name.split(".")[0].upper()]
         if len(symbols) > 1:
             raise ValueError(f"`symbols` must name one share for a single file, `{path.name}`. Got {symbols}.")
         return tally.corpus(_share(path, None, symbols[0], tally), ABOUT, path)
     if not symbols:
         raise ValueError(f"`symbols` must name the shares to read from `{path.name}`. Got {symbols!r}.")
-    members = {Path(name).stem.upper(): name for name in _files.members(path) if name.lower().endswith(".csv")}
+    members = {Path(name).stem.upper(): name for name in files.members(path) if name.lower().endswith(".csv")}
     missing = [symbol for symbol in symbols if symbol.upper() not in members]
     if missing:
         raise ValueError(f"`symbols` must be among the {len(members):,} shares of `{path.name}`. Got {missing}.")
@@ -215,18 +215,18 @@ def fnspid_prices(path: str | PathLike[str] | None = None, *, symbols: Collectio
 
 def _share(path: Path, member: str | None, symbol: str, tally: Tally) -> pd.DataFrame:
     """Prices of one share in order, each day with its state."""
-    columns = _files.columns_of(path, member)
-    _files.layout_of(path, columns, "fnspid_prices")
+    columns = files.columns_of(path, member)
+    files.layout_of(path, columns, "fnspid_prices")
     wanted = ["date", *PRICES, "volume"]
-    frame = _files.table(path, [name for name in columns if _files.canonical(name) in wanted], member)
-    frame = frame.rename(columns=_files.canonical)[wanted]
+    frame = files.table(path, [name for name in columns if files.canonical(name) in wanted], member)
+    frame = frame.rename(columns=files.canonical)[wanted]
     tally.read += len(frame)
     # The calendar day is what counts: some copies add midnight and an offset to it.
     frame["date"] = pd.to_datetime(frame["date"].astype(str).str[:10], format="%Y-%m-%d", utc=True, errors="coerce")
     frame = tally.drop(frame, frame["date"].isna(), "no readable date")
     for name in [*PRICES, "volume"]:
         frame = tally.drop_untold(frame, name, name)
-        frame[name] = _files.numbers(frame[name], name, path)
+        frame[name] = files.numbers(frame[name], name, path)
     frame["id"] = symbol + " " + frame["date"].dt.strftime("%Y-%m-%d")
     frame = tally.drop_duplicate_ids(frame, "id", path).sort_values("date")
     later = frame["adj_close"].shift(-1)

@@ -15,8 +15,8 @@ from pathlib import Path
 import pandas as pd
 
 from llma_tutorial import _validate
-from llma_tutorial.reading.corpora import _files
-from llma_tutorial.reading.corpora._corpus import DUPLICATE, About, Corpus, Tally
+from llma_tutorial.reading.corpora import files
+from llma_tutorial.reading.corpora.texts import DUPLICATE, About, Corpus, Tally
 
 ABOUT = About(
     name="GoEmotions, one row for each rater",
@@ -106,19 +106,19 @@ def goemotions(
 
 def _judgements(path: Path, tally: Tally) -> pd.DataFrame:
     """The rows of one file, without the author."""
-    columns = _files.columns_of(path)
-    _files.layout_of(path, columns, "goemotions")
-    frame = _files.table(path, ["text", "id", "subreddit", "rater_id", UNCLEAR, *EMOTIONS])
+    columns = files.columns_of(path)
+    files.layout_of(path, columns, "goemotions")
+    frame = files.table(path, ["text", "id", "subreddit", "rater_id", UNCLEAR, *EMOTIONS])
     tally.read += len(frame)
     for column, what in (("text", "text"), ("id", "comment"), ("rater_id", "rater")):
         frame = tally.drop_untold(frame, column, what)
     for emotion in EMOTIONS:
-        marks = _files.numbers(frame[emotion], emotion, path, 0, 1, whole=True)
-        _files.refuse(marks, marks.isna(), emotion, "0 or 1", path)
+        marks = files.numbers(frame[emotion], emotion, path, 0, 1, whole=True)
+        files.refuse(marks, marks.isna(), emotion, "0 or 1", path)
         frame[emotion] = marks.astype("int8")
     unclear = frame[UNCLEAR].astype(str).str.lower()
-    _files.refuse(frame[UNCLEAR], ~unclear.isin(["true", "false"]), UNCLEAR, "True or False", path)
-    rater = _files.numbers(frame["rater_id"], "rater_id", path, lower=0, whole=True).astype("int64")
+    files.refuse(frame[UNCLEAR], ~unclear.isin(["true", "false"]), UNCLEAR, "True or False", path)
+    rater = files.numbers(frame["rater_id"], "rater_id", path, lower=0, whole=True).astype("int64")
     frame = frame.rename(columns={"id": "comment"}).drop(columns=["rater_id", UNCLEAR])
     name = frame["comment"].astype(str) + " " + rater.astype(str)
     return frame.assign(rater=rater, unclear=unclear == "true", id=name)

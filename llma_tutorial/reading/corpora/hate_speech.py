@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from llma_tutorial.reading.corpora import _files
-from llma_tutorial.reading.corpora._corpus import DUPLICATE, About, Corpus, Tally, score_bins
+from llma_tutorial.reading.corpora import files
+from llma_tutorial.reading.corpora.texts import DUPLICATE, About, Corpus, Tally, score_bins
 
 # fmt: off
 ITEMS = [
@@ -73,19 +73,19 @@ def measuring_hate_speech(
              text  state  id  sentiment
     0  Well said.      0   7        0.5
     """
-    path = _files.from_hub(*HUB) if path is None else Path(path)
-    columns = _files.columns_of(path)
-    layout = _files.layout_of(path, columns, "measuring_hate_speech")
+    path = files.from_hub(*HUB) if path is None else Path(path)
+    columns = files.columns_of(path)
+    layout = files.layout_of(path, columns, "measuring_hate_speech")
     wanted = {"comment_id", "annotator_id", "platform", *ITEMS, "hate_speech_score", "text"}
-    frame = _files.table(path, [name for name in columns if _files.canonical(name) in wanted])
-    frame = frame.rename(columns=_files.canonical).rename(columns={"comment_id": "id", "hate_speech_score": "score"})
+    frame = files.table(path, [name for name in columns if files.canonical(name) in wanted])
+    frame = frame.rename(columns=files.canonical).rename(columns={"comment_id": "id", "hate_speech_score": "score"})
     tally = Tally(read=len(frame))
     frame = tally.drop_untold(frame, "text", "text")
     frame = tally.drop_untold(frame, "score", "score")
     frame = frame.assign(
-        id=_files.numbers(frame["id"], "comment_id", path, lower=0, whole=True).astype("int64"),
-        score=_files.numbers(frame["score"], "hate_speech_score", path),
-        **{item: _files.numbers(frame[item], item, path, 0, 4) for item in ITEMS if item in frame},
+        id=files.numbers(frame["id"], "comment_id", path, lower=0, whole=True).astype("int64"),
+        score=files.numbers(frame["score"], "hate_speech_score", path),
+        **{item: files.numbers(frame[item], item, path, 0, 4) for item in ITEMS if item in frame},
     )
     frame = _merge(frame, tally) if layout == "annotations" else tally.drop_duplicate_ids(frame, "id", path)
     return tally.corpus(frame.assign(state=score_bins(frame["score"], edges), environment=0), ABOUT, path)

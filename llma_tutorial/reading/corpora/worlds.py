@@ -20,17 +20,99 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from importlib.resources import files
+from importlib.resources import as_file, files
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from llma_tutorial import _validate
-from llma_tutorial.reading.corpora._corpus import About, Corpus
-from llma_tutorial.reading.corpora._settings import SETTINGS, WORDINGS
-from llma_tutorial.reading.corpora._writer import Writer, uniforms
-from llma_tutorial.reading.corpora.grammar import ANSWERS, Grammar, Statement, parse
+from llma_tutorial import _validate, beliefs
+from llma_tutorial.reading.corpora.grammar import ANSWERS, Grammar, Statement, Writer, parse, uniforms
+from llma_tutorial.reading.corpora.texts import About, Corpus
+
+# Rates of headlines: falls, rises, in texts that say nothing about the state.
+_HEADLINES = {
+    "earnings_beat": (0.05, 0.22, 0.12),
+    "earnings_miss": (0.22, 0.05, 0.12),
+    "guidance_raised": (0.03, 0.16, 0.12),
+    "guidance_cut": (0.16, 0.03, 0.12),
+    "product_launch": (0.08, 0.16, 0.12),
+    "product_problem": (0.14, 0.04, 0.12),
+    "lawsuit": (0.12, 0.06, 0.12),
+    "regulator": (0.12, 0.06, 0.12),
+    "acquisition": (0.08, 0.12, 0.12),
+    "executive_leaves": (0.1, 0.05, 0.12),
+    "layoffs": (0.09, 0.06, 0.12),
+    "analyst_upgrade": (0.03, 0.14, 0.12),
+    "analyst_downgrade": (0.14, 0.03, 0.12),
+}
+WORDINGS = {
+    "defects": ("does it have defects?", "is something wrong with it?"),
+    "durable": ("does it last?", "is it durable?"),
+    "expectations": ("does it meet expectations?", "is it as good as hoped?"),
+    "recommend": ("is it recommended?", "would the writer buy it again?"),
+    "insulting": ("is it insulting?", "does the writer insult them?"),
+    "dehumanizing": ("is it dehumanizing?", "are they called less than human?"),
+    "humiliating": ("is it humiliating?", "does the writer want them shamed?"),
+    "violence": ("does it promote violence?", "should they be hurt?"),
+    "genocide": ("does it promote genocide?", "should they all disappear?"),
+    "respectful": ("is it respectful?", "does the writer respect them?"),
+    "earnings_beat": ("did earnings beat forecasts?", "was profit above what was expected?"),
+    "earnings_miss": ("did earnings miss forecasts?", "was profit below what was expected?"),
+    "guidance_raised": ("was the outlook raised?", "does the company expect more than before?"),
+    "guidance_cut": ("was the outlook cut?", "does the company expect less than before?"),
+    "product_launch": ("was a product launched?", "is there a new product?"),
+    "product_problem": ("is there a product problem?", "did a product fail?"),
+    "lawsuit": ("is there a lawsuit?", "is the company in court?"),
+    "regulator": ("does a regulator act?", "is an authority looking into it?"),
+    "acquisition": ("is there an acquisition?", "does one company buy another?"),
+    "executive_leaves": ("does an executive leave?", "is somebody at the top going?"),
+    "layoffs": ("are there layoffs?", "are jobs cut?"),
+    "analyst_upgrade": ("did an analyst upgrade it?", "do analysts like it better?"),
+    "analyst_downgrade": ("did an analyst downgrade it?", "do analysts like it less?"),
+}
+_HOSTILE = ("insulting", "dehumanizing", "humiliating", "violence", "genocide")
+SETTINGS = {
+    "reviews": {
+        "states": ("bad", "good"),
+        "questions": ("defects", "durable", "expectations", "recommend"),
+        "rates": [[0.55, 0.15, 0.2, 0.15], [0.1, 0.5, 0.65, 0.6]],
+        "training_rates": [0.5] * 4,
+        "denial": 0.45,
+        "longest": 4,
+        "stars": [[0.4, 0.27, 0.16, 0.1, 0.07], [0.05, 0.07, 0.14, 0.29, 0.45]],
+    },
+    "comments": {
+        "states": ("friendly", "neutral", "cold", "insulting", "degrading", "violent"),
+        "questions": (*_HOSTILE, "respectful"),
+        "rates": [
+            [0.01, 0.01, 0.01, 0.01, 0.01, 0.75],
+            [0.05, 0.01, 0.02, 0.01, 0.01, 0.25],
+            [0.3, 0.04, 0.08, 0.03, 0.01, 0.06],
+            [0.8, 0.1, 0.2, 0.05, 0.02, 0.02],
+            [0.6, 0.7, 0.45, 0.08, 0.04, 0.01],
+            [0.4, 0.35, 0.25, 0.7, 0.3, 0.01],
+        ],
+        "training_rates": [0.25, 0.25, 0.25, 0.25, 0.25, 0.6],
+        "denial": 0.2,
+        "longest": 4,
+        "excludes": dict.fromkeys(_HOSTILE, ("respectful",)),
+    },
+    "headlines": {
+        "states": ("falls", "rises"),
+        "questions": tuple(_HEADLINES),
+        "rates": np.array(list(_HEADLINES.values()))[:, :2].T,
+        "training_rates": np.array(list(_HEADLINES.values()))[:, 2],
+        "denial": 0.08,
+        "longest": 3,
+        "excludes": {
+            "earnings_beat": ("earnings_miss",),
+            "earnings_miss": ("earnings_beat",),
+            "guidance_raised": ("guidance_cut",),
+            "guidance_cut": ("guidance_raised",),
+        },
+    },
+}
 
 HELD_OUT = {"none": (False, False), "patterns": (True, False), "words": (False, True), "both": (True, True)}
 
@@ -98,7 +180,7 @@ class World:
         return tuple(self.wordings[question][0] for question in self.questions)
 
     @cached_property
-    def _texts(self) -> list[tuple[tuple[Statement, ...], tuple[int, ...]]]:
+    def texts(self) -> list[tuple[tuple[Statement, ...], tuple[int, ...]]]:
         """Every admissible set of statements, with the answers that follow: indices into ANSWERS."""
         statements = [(statement, self._answers(statement)) for statement in self.grammar.statements]
         found = [((), {})]
@@ -135,12 +217,12 @@ class World:
             factors += [no] * any(answer == "no" for _, answer in statement)
             odds[statement] = np.prod(factors, axis=0)
         one = np.ones(len(self.states))
-        weights = np.array([np.prod([one, *(odds[s] for s in chosen)], axis=0) for chosen, _ in self._texts]).T
+        weights = np.array([np.prod([one, *(odds[s] for s in chosen)], axis=0) for chosen, _ in self.texts]).T
         return weights / weights.sum(axis=1, keepdims=True)
 
     @cached_property
     def _law(self) -> tuple[np.ndarray, np.ndarray]:
-        answers, place = np.unique(np.array([said for _, said in self._texts]), axis=0, return_inverse=True)
+        answers, place = np.unique(np.array([said for _, said in self.texts]), axis=0, return_inverse=True)
         probabilities = [np.bincount(place.ravel(), row, len(answers)) for row in self.text_probabilities()]
         return answers, _validate.probabilities("probabilities", probabilities, (len(self.states), len(answers)))
 
@@ -251,21 +333,55 @@ def generate(
     states = rng.integers(n_states, size=n) if states is None else _validate.integers("states", states, n_states)
     if states.shape != (n,):
         raise ValueError(f"`states` must have one entry for each of the {n} texts. Got shape {states.shape}.")
-    sets = _draw(world.text_probabilities(independent), states, rng)
-    stars = np.zeros(n, dtype=int) if world.stars is None else 1 + _draw(world.stars, states, rng)
+    sets = beliefs.draw(world.text_probabilities(independent), rng.random(n), states).astype(int)
+    stars = (
+        np.zeros(n, dtype=int)
+        if world.stars is None
+        else 1 + beliefs.draw(world.stars, rng.random(n), states).astype(int)
+    )
     writer = Writer(world.grammar, use_held_out_patterns, use_held_out_words, uniforms(rng))
-    texts = [writer.write(world._texts[number][0]) for number in sets]
-    answers = np.array(ANSWERS, dtype=object)[np.array([world._texts[number][1] for number in sets])]
+    texts = [writer.write(world.texts[number][0]) for number in sets]
+    answers = np.array(ANSWERS, dtype=object)[np.array([world.texts[number][1] for number in sets])]
     tidy = pd.DataFrame({"text": texts, "state": states, "environment": stars, "id": np.arange(1, n + 1)})
     frame = tidy.join(pd.DataFrame(answers, columns=list(world.questions)))
     about = About(f"Generated {world.name}", licence="MIT, like the package", citation="llma_tutorial")
     return Corpus(frame, about, f"{world.name}.txt of the package", n, 0, {}, {})
 
 
-def _draw(law: np.ndarray, states: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One index for each state, from the row of `law` that belongs to it."""
-    uniform, drawn = rng.random(len(states)), np.zeros(len(states), dtype=int)
-    for state, row in enumerate(law):
-        here = states == state
-        drawn[here] = np.searchsorted(row.cumsum(), uniform[here], side="right")
-    return np.minimum(drawn, law.shape[1] - 1)  # a sum may stay a rounding error below 1
+def honest_test(name: str) -> Corpus:
+    """Labelled texts on which to try a reader that was trained on the sentences of a grammar.
+
+    Parameters
+    ----------
+    name : {"reviews", "comments", "headlines"}
+        Which of the three.
+
+    Returns
+    -------
+    Corpus
+        Like those of `generate`: ``environment`` holds the stars of reviews, else 0, and there is one column for each
+        question of the world of that name, "yes", "no" or "unsaid".
+
+    Raises
+    ------
+    ValueError
+        If there is no test of that name.
+
+    Notes
+    -----
+    132 reviews, 138 comments and 154 headlines, written and labelled by one hand; every name is invented, and every
+    answer occurs often enough for a balanced accuracy. Chapter: `reading/llm-as-sensor`.
+
+    Examples
+    --------
+    >>> len(honest_test("reviews").frame)
+    132
+    """
+    settings = SETTINGS[_validate.one_of("name", name, list(SETTINGS))]
+    with as_file(files(__package__) / "honest" / f"{name}.csv") as path:
+        frame = pd.read_csv(path)
+    frame.insert(2, "environment", frame.pop("stars") if "stars" in frame else 0)
+    frame.insert(3, "id", range(1, len(frame) + 1))
+    frame = frame[["text", "state", "environment", "id", *settings["questions"]]]
+    about = About(f"Honest test of {name}", licence="MIT, like the package", citation="llma_tutorial")
+    return Corpus(frame, about, f"honest/{name}.csv of the package", len(frame), 0, {}, {})

@@ -37,7 +37,7 @@ from tqdm.auto import tqdm
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from llma_tutorial.reading.corpora import World, world
-from llma_tutorial.reading.corpora._writer import Writer, uniforms
+from llma_tutorial.reading.corpora.grammar import Writer, uniforms
 from llma_tutorial.reading.models.classroom_models import (
     ANSWER_TOKENS,
     ASK,
@@ -119,8 +119,8 @@ def _examples(
 ) -> list[Example]:
     writer = Writer(world.grammar, False, False, uniforms(rng))
     found = []
-    for chosen in rng.choice(len(world._texts), size=n, p=world.text_probabilities(independent=True)[0]):
-        statements, answers = world._texts[chosen]
+    for chosen in rng.choice(len(world.texts), size=n, p=world.text_probabilities(independent=True)[0]):
+        statements, answers = world.texts[chosen]
         sections, sentences = zip(*writer.sentences(statements), strict=True)
         silent = np.array(answers) == len(ANSWER_TOKENS) - 1
         asked = (rng.random(silent.size) + answered_first * silent).argsort()[:questions]

@@ -185,7 +185,7 @@ def test_it_is_a_closed_world_agent(theory):
 def test_posterior_is_bayes_over_all_texts():
     """Second route: add up sets of statements one by one. And nothing in a text but its answers bears on the state."""
     weights, totals = REVIEWS.text_probabilities(), {}
-    for (_, answers), (bad, good) in zip(REVIEWS._texts, weights.T, strict=True):
+    for (_, answers), (bad, good) in zip(REVIEWS.texts, weights.T, strict=True):
         total = totals.setdefault(answers, [0.0, 0.0])
         total[0] += bad
         total[1] += good
@@ -196,7 +196,7 @@ def test_posterior_is_bayes_over_all_texts():
     ):
         bad, good = totals[tuple(codes[answer] for answer in row)]
         assert found == pytest.approx([bad / (bad + good), good / (bad + good)])
-    for (_, answers), (bad, good) in zip(REVIEWS._texts, weights.T, strict=True):
+    for (_, answers), (bad, good) in zip(REVIEWS.texts, weights.T, strict=True):
         assert good / (bad + good) == pytest.approx(totals[answers][1] / sum(totals[answers]))
 
 

@@ -20,8 +20,8 @@ import numpy as np
 import pandas as pd
 
 from llma_tutorial import _validate, fetch
-from llma_tutorial.reading.corpora import _files
-from llma_tutorial.reading.corpora._corpus import About, Corpus, Tally
+from llma_tutorial.reading.corpora import files
+from llma_tutorial.reading.corpora.texts import About, Corpus, Tally
 
 ABOUT = About(
     name="Product reviews, rated sentence by sentence",
@@ -143,7 +143,7 @@ def _sentences(folder: Path) -> pd.DataFrame:
 
 def _lines(path: Path, n_fields: int) -> dict[str, list[str]]:
     """Fields of every line by the first, the sentence's name; one of the files begins with a byte-order mark."""
-    if _files.kind_of(path) != "plain text":
+    if files.kind_of(path) != "plain text":
         raise ValueError(f"`{path.name}` must be plain text, as it was published. Got another kind of file.")
     try:
         text = path.read_bytes().decode("utf-8-sig")

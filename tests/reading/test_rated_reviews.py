@@ -11,7 +11,7 @@ import pytest
 
 from llma_tutorial import fetch
 from llma_tutorial.reading import corpora
-from llma_tutorial.reading.corpora import product_reviews
+from llma_tutorial.reading.corpora import rated_reviews
 
 BOM = b"\xef\xbb\xbf"
 GOOD, BAD, CALM, TORN = [3] * 20, [-2] * 19 + [0], [1] * 10 + [0] * 10, [4] * 14 + [-1] * 6
@@ -33,8 +33,8 @@ def write(folder, sentences=SENTENCES, text_lines=None, rating_lines=None):
     texts = [f"{name}\t{mean}\t{text}" for (name, text, _), mean in zip(sentences, means, strict=True)]
     rows = [f"{name}\t{mean}\t0.5\t{ratings}" for (name, _, ratings), mean in zip(sentences, means, strict=True)]
     texts, rows = text_lines or texts, rating_lines or rows[::-1]
-    (folder / product_reviews.SENTENCES).write_bytes("\r\n".join(texts).encode())
-    (folder / product_reviews.RATINGS_FILE).write_bytes(BOM + "\r\n".join(rows).encode())
+    (folder / rated_reviews.SENTENCES).write_bytes("\r\n".join(texts).encode())
+    (folder / rated_reviews.RATINGS_FILE).write_bytes(BOM + "\r\n".join(rows).encode())
     return folder
 
 
@@ -47,7 +47,7 @@ def test_sentences(tmp_path):
     assert frame["product"].tolist() == ["dvd player", "first camera", "first camera", "phone", "music player"]
     assert frame[["review", "sentence"]].to_numpy().tolist() == [[1, 1], [99, 2], [99, 4], [176, 1], [309, 1]]
     assert frame["mean_rating"].tolist() == [-1.9, 3, 2.5, -1.9, 3]
-    assert frame[product_reviews.RATINGS].to_numpy()[0].tolist() == BAD
+    assert frame[rated_reviews.RATINGS].to_numpy()[0].tolist() == BAD
     assert frame["environment"].eq(0).all()
     assert corpus.dropped == {
         "the words of an earlier sentence": 1,
@@ -139,13 +139,13 @@ def test_a_review_of_no_product_is_refused(tmp_path):
 
 def test_other_bytes_are_refused(tmp_path):
     folder = write(tmp_path)
-    (folder / product_reviews.SENTENCES).write_bytes(b"1_1\t3.0\tcaf\xe9")
+    (folder / rated_reviews.SENTENCES).write_bytes(b"1_1\t3.0\tcaf\xe9")
     with pytest.raises(ValueError, match=r"must be UTF-8\. Got other bytes at 11"):
         corpora.human_reviews(folder)
-    (folder / product_reviews.SENTENCES).write_bytes(b"\x1f\x8b packed")
+    (folder / rated_reviews.SENTENCES).write_bytes(b"\x1f\x8b packed")
     with pytest.raises(ValueError, match="must be plain text"):
         corpora.human_reviews(folder)
-    (folder / product_reviews.SENTENCES).unlink()
+    (folder / rated_reviews.SENTENCES).unlink()
     with pytest.raises(FileNotFoundError, match="`path` must name a file"):
         corpora.human_reviews(folder)
 
@@ -175,7 +175,7 @@ def test_counts_of_the_real_sentences(reviews):
     assert list(corpus.noted.values()) == [9, 31, 40]
     assert corpus.frame["state"].value_counts().to_dict() == {1: 1719, 0: 1216}
     frame = corpus.frame
-    assert (frame[product_reviews.RATINGS].mean(axis=1) - frame["mean_rating"]).abs().max() < 1e-9
+    assert (frame[rated_reviews.RATINGS].mean(axis=1) - frame["mean_rating"]).abs().max() < 1e-9
     assert list(reviews(margin=0).noted.values()) == [9, 31, 205]  # 214 with duplicates and means of 0
 
 
@@ -215,7 +215,7 @@ def words(reviews):
 
 
 def test_blocks_follow_on_one_another():
-    bounds = list(product_reviews.PRODUCTS.values())
+    bounds = list(rated_reviews.PRODUCTS.values())
     assert all(first == last + 1 for (_, last), (first, _) in itertools.pairwise(bounds))
 
 
