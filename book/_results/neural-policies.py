@@ -8,10 +8,10 @@ certified one.
 
 import numpy as np
 
-from llma_tutorial.control._gap import optimality_gap
-from llma_tutorial.control._reinforce import network, reinforce
-from llma_tutorial.control._text_line import TextLine
+from llma_tutorial.control.gaps import optimality_gap
+from llma_tutorial.control.reinforce import network, reinforce
 from llma_tutorial.control.stopping import solve
+from llma_tutorial.control.text_line import TextLine
 
 STUDY = {"title": "Networks that control a line of readers", "chapter": "control/neural-policies"}
 PROBE = {"cell": {"architecture": "linear", "batch_size": 32}, "digits": 3}

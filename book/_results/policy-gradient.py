@@ -6,8 +6,7 @@ is stopped by force (`forced`). The hardened policy is priced exactly.
 
 import numpy as np
 
-from llma_tutorial.control._spsa import spsa
-from llma_tutorial.control._thresholds import ThresholdPolicy
+from llma_tutorial.control.policies import ThresholdPolicy, spsa
 from llma_tutorial.control.stopping import StoppingProblem, evaluate, quickest_herding, simulate, solve
 
 STUDY = {"title": "Learned thresholds", "chapter": "control/policy-gradient"}

@@ -21,28 +21,86 @@ neither text was at hand, the statements are derived here. Chapter: `control/inc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from llma_tutorial import _validate
-from llma_tutorial.control._agents import Agents
-from llma_tutorial.control._offers import Market, simulate_offers
-from llma_tutorial.control._payer import Budget, PayerProblem, budget, payer_problem
+from llma_tutorial.beliefs import condition, draw, tie_law
+from llma_tutorial.control.problems import Policy, StoppingProblem
+from llma_tutorial.control.stopping import evaluate
 
-__all__ = [
-    "Budget",
-    "Contract",
-    "Market",
-    "PayerProblem",
-    "budget",
-    "contract",
-    "expected_next_incentive",
-    "payer_problem",
-    "revealing_incentive",
-    "simulate_offers",
-]
+
+@dataclass(frozen=True, eq=False)
+class Agents:
+    """Primitives of the incentive problem; every method takes many public beliefs (n, X) at once."""
+
+    observation_matrix: np.ndarray
+    utility: np.ndarray
+    revealing: np.ndarray
+    transition_matrix: np.ndarray
+
+    @classmethod
+    def checked(
+        cls,
+        observation_matrix: ArrayLike,
+        utility: ArrayLike,
+        revealing_action: ArrayLike | None,
+        transition_matrix: ArrayLike | None,
+    ) -> Agents:
+        """From arrays of any kind; action y reveals symbol y, and the state is fixed, if nothing else is said."""
+        observation = _validate.probabilities("observation_matrix", observation_matrix, (None, None))
+        n_states, n_symbols = observation.shape
+        utility = _validate.real_array("utility", utility, (n_states, None))
+        revealing = np.arange(n_symbols) if revealing_action is None else np.asarray(revealing_action)
+        revealing = _validate.integers("revealing_action", revealing, utility.shape[1])
+        if revealing.shape != (n_symbols,) or len(set(revealing.tolist())) < n_symbols:
+            raise ValueError(
+                f"`revealing_action` must name a different action for each of {n_symbols} symbols. "
+                f"Got {revealing.tolist()}."
+            )
+        transition = np.eye(n_states) if transition_matrix is None else transition_matrix
+        transition = _validate.probabilities("transition_matrix", transition, (n_states, n_states))
+        return cls(observation, utility, revealing, transition)
+
+    @property
+    def n_states(self) -> int:
+        """Number of states X."""
+        return len(self.utility)
+
+    @property
+    def loss(self) -> np.ndarray:
+        """Loss (X, A) of each action against the best one of the state."""
+        return self.utility.max(axis=1, keepdims=True) - self.utility
+
+    def private(self, beliefs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Probability (n, Y) of each observation, and the private belief (n, Y, X) after it."""
+        private, probability = condition((beliefs @ self.transition_matrix)[:, None, :] * self.observation_matrix.T)
+        return probability, private
+
+    def incentive(self, beliefs: np.ndarray) -> np.ndarray:
+        """Smallest payments (n,) at which every symbol's revealing action is a best response."""
+        _, private = self.private(beliefs)
+        value = private @ self.utility
+        revealing = np.take_along_axis(value, np.broadcast_to(self.revealing, value.shape[:2])[:, :, None], axis=2)
+        return np.maximum((value - revealing).max(axis=(1, 2)), 0)
+
+    def herd_action(self, beliefs: np.ndarray) -> np.ndarray:
+        """Best actions (n,) at the public beliefs alone."""
+        return (beliefs @ self.transition_matrix @ self.utility).argmax(axis=1)
+
+    def contrarian(self, beliefs: np.ndarray) -> np.ndarray:
+        """Whether (n, Y) the symbol's revealing action is not the herd's."""
+        return self.herd_action(beliefs)[:, None] != self.revealing
+
+    def responses(self, beliefs: np.ndarray, offers: np.ndarray) -> np.ndarray:
+        """Best action (n, Y) after each symbol when every action but the herd's is paid `offers` (n,)."""
+        _, private = self.private(beliefs)
+        against = np.arange(self.utility.shape[1]) != self.herd_action(beliefs)[:, None]
+        value = private @ self.utility + (against * offers[:, None])[:, None, :]
+        return tie_law(value, "signal", scale=np.abs(self.utility).max(), own_action=self.revealing).argmax(axis=2)
 
 
 def revealing_incentive(
@@ -76,10 +134,6 @@ def revealing_incentive(
     ------
     ValueError
         If an array is malformed, or two observations share a revealing action.
-
-    Notes
-    -----
-    Derived in the chapter `control/incentives`. Observations that are impossible at a belief are left out.
 
     Examples
     --------
@@ -132,19 +186,6 @@ def contract(
     observation_matrix, utility, revealing_action, transition_matrix
         As in `revealing_incentive`.
 
-    Returns
-    -------
-    Contract
-
-    Raises
-    ------
-    ValueError
-        If an array is malformed.
-
-    Notes
-    -----
-    Derived in the chapter `control/incentives`.
-
     Examples
     --------
     >>> offer = contract([0.1, 0.9], [[0.7, 0.3], [0.3, 0.7]], [[1, 0], [0, 1]])
@@ -181,11 +222,6 @@ def expected_next_incentive(
     float or numpy.ndarray of shape (...)
         Expectation of p(next public belief) under the public belief.
 
-    Raises
-    ------
-    ValueError
-        If an array is malformed.
-
     Notes
     -----
     The submartingale theorem of the chapter `control/incentives` says when it is at least the incentive now.
@@ -202,3 +238,229 @@ def expected_next_incentive(
     later = model.incentive(following.reshape(-1, model.n_states)).reshape(probability.shape)
     mean = (probability * later).sum(axis=1)
     return mean.reshape(beliefs.shape[:-1]) if beliefs.ndim > 1 else float(mean[0])
+
+
+@dataclass(frozen=True, eq=False)
+class OfferRuns:
+    """Simulated agents that accept or refuse; made by `simulate_offers`.
+
+    Attributes
+    ----------
+    states : numpy.ndarray of shape (n_runs,)
+    actions, payments, revealed : numpy.ndarray of shape (n_runs, n_agents)
+        Actions taken, amounts paid, and whether the agent's choice depended on its observation one to one.
+    public_beliefs : numpy.ndarray of shape (n_runs, n_agents + 1, X)
+    """
+
+    states: np.ndarray
+    actions: np.ndarray
+    payments: np.ndarray
+    revealed: np.ndarray
+    public_beliefs: np.ndarray
+
+
+def simulate_offers(
+    observation_matrix: ArrayLike,
+    utility: ArrayLike,
+    offer: Callable[[np.ndarray], np.ndarray],
+    n_agents: int,
+    n_runs: int,
+    belief: ArrayLike | None = None,
+    *,
+    rng: np.random.Generator,
+) -> OfferRuns:
+    """Agents that decide for themselves whether an offer is worth acting against the herd.
+
+    Parameters
+    ----------
+    observation_matrix : array-like of shape (X, Y)
+    utility : array-like of shape (X, A)
+        Agents maximise expected utility plus payment; action y reveals symbol y.
+    offer : callable
+        From public beliefs (n, X) to the amounts (n,) offered for any action but the herd's.
+    n_agents, n_runs : int
+    belief : array-like of shape (X,), optional
+        First public belief; uniform if omitted.
+    rng : numpy.random.Generator
+
+    Raises
+    ------
+    ValueError
+        If an array is malformed, or an offer is negative.
+
+    Notes
+    -----
+    Everybody knows the offers, so the public belief moves by what the actions taken reveal. Ties are resolved for
+    revealing.
+
+    Examples
+    --------
+    >>> from llma_tutorial.control.incentives import revealing_incentive
+    >>> pair = [[0.7, 0.3], [0.3, 0.7]], [[1, 0], [0, 1]]
+    >>> market = simulate_offers(
+    ...     *pair, lambda beliefs: revealing_incentive(beliefs, *pair), 20, 100, rng=np.random.default_rng(1)
+    ... )
+    >>> bool(market.revealed.all())
+    True
+    """
+    rng = _validate.generator(rng)
+    model = Agents.checked(observation_matrix, utility, None, None)
+    n_agents, n_runs = _validate.integer("n_agents", n_agents, 1), _validate.integer("n_runs", n_runs, 1)
+    uniform = np.full(model.n_states, 1 / model.n_states)
+    prior = _validate.probabilities("belief", uniform if belief is None else belief, (model.n_states,))
+    states = draw(prior, rng.random(n_runs))
+    beliefs, rows = np.tile(prior, (n_runs, 1)), np.arange(n_runs)
+    actions = np.zeros((n_runs, n_agents), dtype=np.int64)
+    payments, revealed = np.zeros((n_runs, n_agents)), np.zeros((n_runs, n_agents), dtype=bool)
+    public = [beliefs]
+    for k in range(n_agents):
+        offered = _validate.real_array("offer", offer(beliefs), (n_runs,))
+        if (offered < 0).any():
+            raise ValueError(f"`offer` must not be negative. Got {offered.min():g}.")
+        responses = model.responses(beliefs, offered)
+        action = responses[rows, draw(model.observation_matrix, rng.random(n_runs), states)]
+        actions[:, k] = action
+        payments[:, k] = np.where(action == model.herd_action(beliefs), 0, offered)
+        revealed[:, k] = (responses == model.revealing).all(axis=1)
+        beliefs, _ = condition(beliefs * ((responses == action[:, None]) @ model.observation_matrix.T))
+        public.append(beliefs)
+    return OfferRuns(states, actions, payments, revealed, np.stack(public, axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class PayerProblem(StoppingProblem):
+    """Pay and learn, or let them herd; made by `payer_problem`. `solve_from`, `evaluate` and `simulate` take it.
+
+    Attributes
+    ----------
+    price : float
+        Cost to the payer of one unit of payment, in units of the agents' losses.
+    """
+
+    agents: Agents = None
+    price: float = 1.0
+
+    @property
+    def linear_cost(self) -> bool:
+        """Expected payments are not linear in the belief."""
+        return False
+
+    @property
+    def cost_range(self) -> tuple[float, float]:
+        """Bounds on the discounted cost of every policy; a payment is at most the span of utilities."""
+        low, high = super().cost_range
+        return low, high + self.price * float(np.ptp(self.agents.utility)) / (1 - self.discount)
+
+    def running_cost(self, beliefs: ArrayLike) -> np.ndarray:
+        """Expected loss of a revealing agent plus the price of its expected payment, at beliefs of shape (n, X)."""
+        return super().running_cost(beliefs) + self.price * self.expected_payment(np.atleast_2d(beliefs))
+
+    def realised_cost(self, beliefs: np.ndarray, states: np.ndarray, observations: np.ndarray) -> np.ndarray:
+        """Loss of the revealing action in the state, plus the price of what was paid for it."""
+        loss = self.agents.loss[states, self.agents.revealing[observations]]
+        paid = self.agents.contrarian(beliefs)[np.arange(len(beliefs)), observations]
+        return loss + self.price * np.where(paid, self.agents.incentive(beliefs), 0)
+
+    def expected_payment(self, beliefs: np.ndarray) -> np.ndarray:
+        """Expected payment at beliefs of shape (n, X) when the agent is paid to reveal."""
+        probability, _ = self.agents.private(beliefs)
+        return self.agents.incentive(beliefs) * (probability * self.agents.contrarian(beliefs)).sum(axis=1)
+
+
+def payer_problem(
+    observation_matrix: ArrayLike,
+    utility: ArrayLike,
+    discount: float,
+    price: float = 1.0,
+    revealing_action: ArrayLike | None = None,
+) -> PayerProblem:
+    """The problem of a payer who cares for the agents' losses: pay and learn, or let them herd.
+
+    Parameters
+    ----------
+    observation_matrix : array-like of shape (X, Y)
+    utility : array-like of shape (X, A)
+        The loss of action a in state x is max_b u(x, b) - u(x, a).
+    discount : float
+        From 0 to below 1.
+    price : float
+        Cost to the payer of one unit of payment, at least 0: sweep it to trace budget against accuracy.
+    revealing_action : array-like of shape (Y,), optional
+        As in `revealing_incentive`.
+
+    Returns
+    -------
+    PayerProblem
+        A stopping problem: "continue" pays what it takes and learns the agent's observation, "stop" leaves a herd.
+
+    Notes
+    -----
+    Where agents reveal for nothing, stopping is never better than continuing, so only cascades are left alone.
+    A threshold policy ("pay while the belief is below a threshold") is a special case: hand it to
+    `stopping.evaluate`. The state is fixed.
+
+    Examples
+    --------
+    >>> from llma_tutorial.control import stopping
+    >>> problem = payer_problem([[0.7, 0.3], [0.3, 0.7]], [[1, 0], [0, 1]], 0.9)
+    >>> best = stopping.solve_from(problem)
+    >>> paid = stopping.evaluate(problem, best.policy)
+    >>> bool(best.lower - 1e-6 <= paid.lower <= best.upper + 1e-6)
+    True
+    """
+    agents = Agents.checked(observation_matrix, utility, revealing_action, None)
+    price = _validate.number("price", price, 0)
+    if _validate.number("discount", discount, 0, 1) == 1:
+        raise ValueError("`discount` must be below 1, or a herd for ever has no finite cost. Got 1.0.")
+    revealing_loss = (agents.observation_matrix * agents.loss[:, agents.revealing]).sum(axis=1)
+    herd_loss = agents.loss / (1 - discount)
+    return PayerProblem(agents.observation_matrix, revealing_loss, herd_loss, discount, agents=agents, price=price)
+
+
+@dataclass(frozen=True, eq=False)
+class Budget:
+    """What a payer's policy buys; arrays have a leading axis for a family of policies. Made by `budget`.
+
+    Attributes
+    ----------
+    payments, losses : numpy.ndarray of shape ()
+        Expected discounted payments, and expected discounted losses of all agents.
+    accuracy : numpy.ndarray of shape ()
+        Probability that the herd left behind takes a best action of the state.
+    mean_stop_time : numpy.ndarray of shape ()
+        Mean number of agents before the herd is left alone.
+    """
+
+    payments: np.ndarray
+    losses: np.ndarray
+    accuracy: np.ndarray
+    mean_stop_time: np.ndarray
+
+
+def budget(problem: PayerProblem, policy: Policy, belief: ArrayLike | None = None, *, horizon: int = 500) -> Budget:
+    """Payments against losses and accuracy of a payer's policy, exactly.
+
+    Parameters
+    ----------
+    problem : PayerProblem
+    policy : callable
+        As in `stopping.evaluate`; a family of policies is evaluated at once.
+    belief : array-like of shape (X,), optional
+        First public belief; uniform if omitted.
+    horizon : int
+        Number of agents after which the herd is left alone in any case.
+
+    Notes
+    -----
+    The frontier of the chapter `control/incentives` is made of these numbers.
+
+    Examples
+    --------
+    >>> problem = payer_problem([[0.7, 0.3], [0.3, 0.7]], [[1, 0], [0, 1]], 0.9)
+    >>> free = budget(problem, lambda beliefs: np.abs(beliefs[:, 1] - 0.5) > 0.2 + 1e-9)
+    >>> round(float(free.payments), 6), round(float(free.accuracy), 6)
+    (0.0, 0.844828)
+    """
+    free, dear = (evaluate(replace(problem, price=price), policy, belief, horizon=horizon) for price in (0.0, 1.0))
+    right = np.where(problem.agents.loss == 0, free.outcome, 0).sum(axis=(-1, -2))
+    return Budget(dear.running_cost - free.running_cost, free.lower, right, free.mean_stop_time)

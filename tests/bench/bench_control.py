@@ -3,8 +3,8 @@
 import numpy as np
 from timing import shortest
 
-from llma_tutorial.control import _bracket
-from llma_tutorial.control._tree import BeliefTree
+from llma_tutorial.control import bounds
+from llma_tutorial.control.bounds import BeliefTree
 from llma_tutorial.control.stopping import (
     StoppingProblem,
     evaluate,
@@ -32,7 +32,7 @@ def lower_side(problem: StoppingProblem, points: int = 1000):
     while len(tree.points) < points:
         leaves = tree.leaves()
         tree.split(leaves, tree.longest_edges(leaves), np.full(len(leaves), 0.5))
-    return _bracket._lower_side(_bracket._Chain(problem, tree), np.zeros(len(tree.points), dtype=bool))
+    return bounds.lower_side(bounds.Chain(problem, tree), np.zeros(len(tree.points), dtype=bool))
 
 
 def measure() -> list[tuple[str, float, str, float]]:

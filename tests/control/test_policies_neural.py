@@ -11,7 +11,7 @@ from results import load_study
 from test_package import ROOT
 
 from llma_tutorial import results
-from llma_tutorial.control import _reinforce
+from llma_tutorial.control import reinforce as reinforcing
 from llma_tutorial.control.policies import TextLine, ThresholdPolicy, network, optimality_gap, reinforce
 from llma_tutorial.control.stopping import evaluate, solve
 from llma_tutorial.reading import corpora
@@ -106,7 +106,7 @@ def test_reinforce_estimates_average_to_the_exact_slope(architecture, baseline):
     exact, found = exact_slope(net), []
     for _ in range(n):
         net.zero_grad()
-        _reinforce.surrogate(TINY, net, TINY.draw(64, rng=rng), baseline, rng)[0].backward()
+        reinforcing.surrogate(TINY, net, TINY.draw(64, rng=rng), baseline, rng)[0].backward()
         found.append(torch.cat([p.grad.reshape(-1).clone() for p in net.parameters()]).numpy())
     error = np.std(found, axis=0) / np.sqrt(n)
     assert (np.abs(np.mean(found, axis=0) - exact) < 4.5 * error + 1e-12).all()
@@ -121,7 +121,7 @@ def test_the_check_sees_a_wrong_estimate():
         episodes = TINY.draw(64, rng=rng)
         episodes.stop_costs[:] = 0
         net.zero_grad()
-        _reinforce.surrogate(TINY, net, episodes, "none", rng)[0].backward()
+        reinforcing.surrogate(TINY, net, episodes, "none", rng)[0].backward()
         found.append(torch.cat([p.grad.reshape(-1).clone() for p in net.parameters()]).numpy())
     error = np.std(found, axis=0) / np.sqrt(n)
     assert (np.abs(np.mean(found, axis=0) - exact) > 4.5 * error).any()
@@ -133,7 +133,7 @@ def test_the_baseline_cuts_the_noise():
         net, rng, found = small("linear"), np.random.default_rng(6), []
         for _ in range(100):
             net.zero_grad()
-            _reinforce.surrogate(TINY, net, TINY.draw(64, rng=rng), baseline, rng)[0].backward()
+            reinforcing.surrogate(TINY, net, TINY.draw(64, rng=rng), baseline, rng)[0].backward()
             found.append(torch.cat([p.grad.reshape(-1).clone() for p in net.parameters()]).numpy())
         spread[baseline] = np.var(found, axis=0).sum()
     assert spread["mean"] < 0.75 * spread["none"]
@@ -171,7 +171,7 @@ def test_a_linear_network_can_be_the_optimum():
     with torch.no_grad():
         net.last.weight[:] = torch.as_tensor(np.stack([0 * ratio, -ratio, ratio]))
         net.last.bias[:] = torch.as_tensor([0.0, low, -high])
-    policy = _reinforce.NetworkPolicy(net, line.horizon)
+    policy = reinforcing.NetworkPolicy(net, line.horizon)
     gap = optimality_gap(line, policy, n_runs=4000, rng=np.random.default_rng(7))
     assert gap.high < 0.01 * gap.optimum[1]
 
@@ -223,6 +223,14 @@ REFUSALS = [
     (lambda: network("transformer", TINY, width=3, rng=np.random.default_rng(0)), "`width` must be even"),
     (lambda: reinforce(TINY, torch.nn.Embedding(3, 2), rng=np.random.default_rng(0)), "`network` must score"),
     (lambda: reinforce(TINY, small("gru"), baseline="best", rng=np.random.default_rng(0)), "`baseline` must be one of"),
+    (
+        lambda: optimality_gap(TINY, lambda seen: 0 * seen, horizon="nonsense", rng=np.random.default_rng(0)),
+        "`horizon` must be left out for a line, which has its own. Got 'nonsense'",
+    ),
+    (
+        lambda: optimality_gap(TINY, lambda seen: 0 * seen, [0.5, 0.5], rng=np.random.default_rng(0)),
+        "`belief` must be left out for a line, which has its own",
+    ),
 ]
 
 

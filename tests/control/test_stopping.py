@@ -7,12 +7,15 @@ from control.reference_stopping import optimal_bracket, policy_cost
 from hypothesis import given, settings
 from strategies import distributions
 
-from llma_tutorial.control import _bracket
-from llma_tutorial.control._tree import BeliefTree
+from llma_tutorial.beliefs import lattice
+from llma_tutorial.control import bounds
+from llma_tutorial.control.bounds import BeliefTree
 from llma_tutorial.control.incentives import payer_problem
 from llma_tutorial.control.stopping import (
     StoppingProblem,
+    bellman_operator,
     evaluate,
+    greedy,
     quickest_detection,
     quickest_herding,
     simulate,
@@ -84,13 +87,13 @@ def test_short_horizons_agree_to_the_digit(problem, belief):
 
 def test_brute_force_sees_a_wrong_lower_side(monkeypatch):
     """Planted fault: a lower side that is a hundredth too high leaves the brute-force value outside."""
-    right = _bracket._lower_side
+    right = bounds.lower_side
 
     def too_high(chain, stopping):
         value, stopping = right(chain, stopping)
         return value + 0.01, stopping
 
-    monkeypatch.setattr(_bracket, "_lower_side", too_high)
+    monkeypatch.setattr(bounds, "lower_side", too_high)
     problem = StoppingProblem(SYMMETRIC, [1, 1], [[0, 4], [4, 0]], 0.2)
     assert not brackets_meet(solve(problem).value(HALF), optimal_bracket(problem, HALF, 8))
 
@@ -158,7 +161,7 @@ def test_four_states_close_or_say_how_far_they_got(monkeypatch):
     solution = solve(guess, tolerance=0.5)
     lower, upper = solution.value(np.full(4, 0.25))
     assert upper - lower <= 0.5
-    monkeypatch.setattr(_bracket, "MAX_POINTS", 500)
+    monkeypatch.setattr(bounds, "MAX_POINTS", 500)
     with pytest.raises(ValueError, match=r"for 4 states was still [\d.]+ wide with \d+ beliefs after \d+ rounds"):
         solve(guess, tolerance=1e-3)
 
@@ -306,3 +309,26 @@ def test_no_input_is_changed():
     assert problem.continue_cost.tolist() == [1, 1]
     with pytest.raises(ValueError, match="read-only"):
         problem.continue_cost[0] = 2
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        wald([[0.7, 0.3], [0.3, 0.7]], [[0, 20], [20, 0]], 0.9),
+        quickest_detection([[0.7, 0.3], [0.2, 0.8]], 0.05, 10, 1, 0.95),
+    ],
+)
+def test_value_iteration_on_a_line_meets_the_bracket(problem):
+    """The few lines at the head of `stopping`: interpolation of a concave function lies below it, by little."""
+    grid, value = lattice(2, 400), np.zeros(401)
+
+    def interpolated(later):
+        return np.interp(later[:, 1], grid[::-1, 1], value[::-1])
+
+    for _ in range(300):
+        value = bellman_operator(problem, grid, interpolated)
+    solution = solve(problem, tolerance=1e-3)
+    lower, upper = solution.value(grid)
+    assert (value <= upper + 1e-9).all()
+    assert np.abs(value - lower).max() < 0.02
+    assert ((solution.policy(grid) == "stop") == greedy(problem, interpolated)(grid)).mean() > 0.98

@@ -1,15 +1,15 @@
 """Theorems of optimal stopping and the structure report: hypotheses, conclusions, and what fails without them."""
 
+import itertools
+
 import numpy as np
 import pytest
 from control.problems import ABSTAIN, SYMMETRIC, H, Q, W, stopping_problems, tilted
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from llma_tutorial.beliefs import is_tp2, mlr_dominates
-from llma_tutorial.control._bracket import _backup, _Chain
-from llma_tutorial.control._structure import in_likelihood_order, mlr_order, worst_minor
-from llma_tutorial.control._tree import BeliefTree, belief_lattice
+from llma_tutorial.beliefs import is_tp2, lattice, mlr_dominates, worst_minor
+from llma_tutorial.control.bounds import BeliefTree, Chain, backup
 from llma_tutorial.control.incentives import payer_problem
 from llma_tutorial.control.stopping import (
     StoppingProblem,
@@ -19,6 +19,7 @@ from llma_tutorial.control.stopping import (
     solve_from,
     switching_curve,
 )
+from llma_tutorial.control.structure import in_likelihood_order
 
 LINE = np.stack([1 - np.linspace(0, 1, 1001), np.linspace(0, 1, 1001)], axis=1)
 # Theory sheet, section 5: the difference of costs rises, d does not, and stopping is best at both ends only.
@@ -54,7 +55,7 @@ def coarse_chain(problem):
     tree = BeliefTree(problem.n_states)
     while len(tree.leaves()) < 16:
         tree.split(tree.leaves(), tree.longest_edges(tree.leaves()), np.full(len(tree.leaves()), 0.5))
-    return _Chain(problem, tree)
+    return Chain(problem, tree)
 
 
 @settings(derandomize=True, deadline=None, max_examples=40)
@@ -85,7 +86,7 @@ def test_backups_of_plans_are_costs_of_plans(problem, seed):
     rng = np.random.default_rng(seed)
     states, symbols = range(problem.n_states), range(problem.observation_matrix.shape[1])
     told = rng.integers(problem.stop_cost.shape[1], size=len(symbols))
-    plan = _backup(problem, problem.stop_cost.T[told][None])[0]
+    plan = backup(problem, problem.stop_cost.T[told][None])[0]
     for x in states:
         stop = sum(
             problem.transition_matrix[x, z] * problem.observation_matrix[z, y] * problem.stop_cost[z, told[y]]
@@ -176,9 +177,9 @@ def test_tp2_and_monotone_cost_give_a_monotone_policy(tilts, costs, stop, fallin
     assert structure.policy_monotone
     assert structure.switches.max() <= 1
     assert switching_curve(solution, vertex=0)[1].max() <= 1
-    beliefs = belief_lattice(3, 12)
+    beliefs = lattice(3, 12)
     gain = [bound - beliefs @ stop for bound in solution.value(beliefs)]
-    above = mlr_order(beliefs, beliefs) if falling else mlr_order(beliefs, beliefs).T
+    above = mlr_dominates(beliefs[:, None], beliefs) if falling else mlr_dominates(beliefs[:, None], beliefs).T
     assert (gain[0][:, None] <= gain[1] + 1e-9)[above].all()
 
 
@@ -262,14 +263,16 @@ def test_switching_curve_of_a_changing_state_with_three_phases():
 
 @settings(derandomize=True, deadline=None, max_examples=60)
 @given(cells=st.lists(st.integers(0, 4), min_size=9, max_size=9))
-def test_worst_minor_agrees_with_is_tp2(cells):
+def test_worst_minor_is_that_of_a_plain_loop(cells):
     matrix = np.reshape(cells, (3, 3)) / 4
+    pairs = list(itertools.combinations(range(3), 2))
+    minors = {(r, c): np.linalg.det(matrix[np.ix_(r, c)]) for r in pairs for c in pairs}
     worst = worst_minor(matrix)
-    assert (worst is None) == is_tp2(matrix)
+    assert (worst is None) == is_tp2(matrix) == (min(minors.values()) >= -1e-12)
     if worst is not None:
-        minor, i, k, y, z = worst
-        assert minor == pytest.approx(matrix[i, y] * matrix[k, z] - matrix[i, z] * matrix[k, y])
-        assert minor < 0
+        minor, rows, columns = worst
+        assert minor == pytest.approx(min(minors.values()))
+        assert minors[rows, columns] == pytest.approx(minor)
 
 
 def test_symbols_are_taken_in_their_best_order():
@@ -280,11 +283,11 @@ def test_symbols_are_taken_in_their_best_order():
 
 
 def test_lattice_and_order():
-    assert len(belief_lattice(3, 4)) == 15
-    assert belief_lattice(1, 7).tolist() == [[1.0]]
-    assert belief_lattice(3, 4).sum(axis=1) == pytest.approx(1)
-    beliefs = belief_lattice(3, 4)
-    order = mlr_order(beliefs, beliefs)
+    assert len(lattice(3, 4)) == 15
+    assert lattice(1, 7).tolist() == [[1.0]]
+    assert lattice(3, 4).sum(axis=1) == pytest.approx(1)
+    beliefs = lattice(3, 4)
+    order = mlr_dominates(beliefs[:, None], beliefs)
     assert all(order[i, j] == mlr_dominates(p, q) for i, p in enumerate(beliefs) for j, q in enumerate(beliefs))
 
 

@@ -1,8 +1,17 @@
-"""Stopping problems: the model, the three constructors that the book uses, and what a policy is.
+"""Stopping problems: the model, the Bellman operator on it, the three problems of the book, and what a policy is.
+
+Primitives: states x in {0..X-1}; a belief pi; observations B[x, y]; transitions P[x, x'] (the identity for a fixed
+state); the cost c(x) of one more step; the cost S[x, a] of stopping with final action a; a discount rho < 1.
+
+    V(pi) = min{ min_a S[:, a]'pi,  c'pi + rho sum_y V(T(pi, y)) sigma(pi, y) }
+    T(pi, y)(x) = B[x, y] (P'pi)(x) / sigma(pi, y),    sigma(pi, y) = sum_x B[x, y] (P'pi)(x)
+
+Central control of herding: "continue" makes the next agent reveal its observation, "stop" lets everybody herd.
 
 A policy is a function of beliefs (n, X). It returns, for each of them, whether to stop (a bool), a probability of
 stopping, or one of the words of `Solution.policy`; "undecided" counts as "stop". The return has shape (n,), or (m, n)
 for a family of m policies, which is then evaluated at once, on the same beliefs or the same simulated paths.
+Chapter: `control/optimal-stopping`.
 """
 
 from __future__ import annotations
@@ -14,8 +23,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from llma_tutorial import _validate
+from llma_tutorial.beliefs import condition
 
 Policy = Callable[[np.ndarray], np.ndarray]
+Value = Callable[[np.ndarray], np.ndarray]  # from beliefs (n, X) to costs (n,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,10 +50,6 @@ class StoppingProblem:
     ------
     ValueError
         If an array is malformed or the discount is not below 1.
-
-    Notes
-    -----
-    Introduced in the chapter `control/optimal-stopping`.
 
     Examples
     --------
@@ -119,12 +126,9 @@ class StoppingProblem:
 
         An impossible observation has probability zero and leaves the predicted belief, which then has no weight.
         """
-        predicted = beliefs @ self.transition_matrix
-        joint = predicted[:, None, :] * self.observation_matrix.T
-        probability = joint.sum(axis=2)
-        possible = probability[..., None] > 0
-        divisor = np.where(possible, probability[..., None], 1)
-        return probability, np.where(possible, joint / divisor, predicted[:, None, :])
+        predicted = (beliefs @ self.transition_matrix)[:, None, :]
+        following, probability = condition(predicted * self.observation_matrix.T)
+        return probability, np.where(probability[..., None] > 0, following, predicted)
 
 
 def quickest_herding(
@@ -155,15 +159,6 @@ def quickest_herding(
     -------
     StoppingProblem
         With continue_cost(x) = sum_y B[x, y] c[x, y] + delay(x) + privacy and stop_cost = c / (1 - discount).
-
-    Raises
-    ------
-    ValueError
-        If an argument is malformed.
-
-    Notes
-    -----
-    Derived in the chapter `control/optimal-stopping`. The state is fixed.
 
     Examples
     --------
@@ -197,19 +192,6 @@ def wald(
     observation_cost : float
         Price of one observation, at least 0.
 
-    Returns
-    -------
-    StoppingProblem
-
-    Raises
-    ------
-    ValueError
-        If an argument is malformed.
-
-    Notes
-    -----
-    The warm-up of the chapter `control/optimal-stopping`.
-
     Examples
     --------
     >>> wald([[0.7, 0.3], [0.3, 0.7]], [[0, 20], [20, 0]], 0.99).continue_cost
@@ -242,19 +224,6 @@ def quickest_detection(
     discount : float
         From 0 to below 1.
 
-    Returns
-    -------
-    StoppingProblem
-
-    Raises
-    ------
-    ValueError
-        If an argument is malformed.
-
-    Notes
-    -----
-    Used in the chapter `control/threshold-structure`.
-
     Examples
     --------
     >>> quickest_detection([[0.7, 0.3], [0.2, 0.8]], 0.05, 10, 1, 0.999).transition_matrix
@@ -266,6 +235,23 @@ def quickest_detection(
     alarm = _validate.number("false_alarm_cost", false_alarm_cost, 0)
     delay = _validate.number("delay_cost", delay_cost, 0)
     return StoppingProblem(observation, [0, delay], [alarm, 0], discount, [[1 - change, change], [0, 1]])
+
+
+def cost_of_going_on(problem: StoppingProblem, beliefs: np.ndarray, value: Value) -> np.ndarray:
+    """c'pi + rho sum_y V(T(pi, y)) sigma(pi, y) at beliefs (n, X), if V is `value`."""
+    probability, following = problem.successors(beliefs)
+    later = value(following.reshape(-1, problem.n_states)).reshape(probability.shape)
+    return problem.running_cost(beliefs) + problem.discount * (probability * later).sum(axis=1)
+
+
+def bellman_operator(problem: StoppingProblem, beliefs: np.ndarray, value: Value) -> np.ndarray:
+    """The cheaper of stopping and of going on with `value` afterwards, at beliefs (n, X)."""
+    return np.minimum(problem.stopping_cost(beliefs), cost_of_going_on(problem, beliefs, value))
+
+
+def greedy(problem: StoppingProblem, value: Value) -> Policy:
+    """The policy that stops where stopping costs at most what going on costs with `value` afterwards."""
+    return lambda beliefs: problem.stopping_cost(beliefs) <= cost_of_going_on(problem, beliefs, value)
 
 
 def stop_probability(policy: Policy, beliefs: np.ndarray) -> np.ndarray:
@@ -284,5 +270,6 @@ def stop_probability(policy: Policy, beliefs: np.ndarray) -> np.ndarray:
 
 
 def start_belief(problem: StoppingProblem, belief: ArrayLike | None) -> np.ndarray:
+    """`belief`, checked; uniform if there is none."""
     uniform = np.full(problem.n_states, 1 / problem.n_states)
     return _validate.probabilities("belief", uniform if belief is None else belief, (problem.n_states,))

@@ -42,6 +42,7 @@ class Recurrent(nn.Module):
         self.unit, self.last = nn.GRU(width, width, batch_first=True), nn.Linear(width, n_choices)
 
     def forward(self, seen: torch.Tensor) -> torch.Tensor:
+        """Scores (n, t + 1, choices) after each beginning of what was seen, (n, t)."""
         marked = nn.functional.pad(seen, (1, 0), value=self.start)
         return self.last(self.unit(self.embed(marked))[0])
 
@@ -58,6 +59,7 @@ class Transformer(nn.Module):
         self.last = nn.Linear(width, n_choices)
 
     def forward(self, seen: torch.Tensor) -> torch.Tensor:
+        """Scores (n, t + 1, choices) after each beginning of what was seen, (n, t)."""
         marked = nn.functional.pad(seen, (1, 0), value=self.start)
         length = marked.shape[1]
         hidden = self.embed(marked) + self.places.weight[:length]

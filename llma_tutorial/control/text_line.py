@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from llma_tutorial import _validate
-from llma_tutorial.control._bracket import Solution, solve
-from llma_tutorial.control._gap import Gap, paired_gap
-from llma_tutorial.control._problem import Policy, StoppingProblem, stop_probability
-from llma_tutorial.control._simulate import Runs
+from llma_tutorial.control.bounds import Solution, solve
+from llma_tutorial.control.gaps import Gap, paired_gap
+from llma_tutorial.control.problems import Policy, StoppingProblem, stop_probability
+from llma_tutorial.control.stopping import StoppingRuns
 
 HistoryPolicy = Callable[[np.ndarray], np.ndarray]
 SEES = ("readings", "actions")
@@ -71,7 +71,7 @@ class TextLine:
 
     Notes
     -----
-    Used in the chapter `control/neural-policies`. Readings are drawn from the pool with replacement, so that their
+    Readings are drawn from the pool with replacement, so that their
     law, and with it the optimum, is known exactly. A policy of histories takes what was seen, shape (n, t), and gives
     decisions of shape (n, t + 1) before each agent and after the last: 0 to go on, 1 + a to stop with action a.
 
@@ -158,7 +158,7 @@ class TextLine:
             stopping[:, None] * weights[:, None],
         )
 
-    def price(self, decisions: np.ndarray, episodes: Episodes) -> Runs:
+    def price(self, decisions: np.ndarray, episodes: Episodes) -> StoppingRuns:
         """What decisions cost in episodes; whoever has not stopped at the horizon takes the action decided there.
 
         A policy that still says "go on" at the horizon is refused: it must name a final action.
@@ -179,10 +179,10 @@ class TextLine:
         time, rows = stops.argmax(axis=1), np.arange(n)
         actions = decisions[rows, time] - 1
         spent = np.concatenate([np.zeros((n, 1)), episodes.step_costs.cumsum(axis=1)], axis=1)[rows, time]
-        return Runs(spent + episodes.stop_costs[rows, time, actions], spent, time, episodes.states, actions)
+        return StoppingRuns(spent + episodes.stop_costs[rows, time, actions], spent, time, episodes.states, actions)
 
-    def simulate(self, policy: HistoryPolicy, n_runs: int, *, rng: np.random.Generator) -> Runs:
-        """Runs of a policy of histories."""
+    def simulate(self, policy: HistoryPolicy, n_runs: int, *, rng: np.random.Generator) -> StoppingRuns:
+        """StoppingRuns of a policy of histories."""
         episodes = self.draw(_validate.integer("n_runs", n_runs, 2), rng=rng)
         return self.price(policy(episodes.seen), episodes)
 

@@ -1,19 +1,24 @@
-"""Does the structure theorem apply, and what does the computed policy look like?"""
+"""Does the structure theorem apply, and what does the computed policy look like?
+
+With one linear stopping cost S, the difference W = V - S'pi solves W = min{0, d'pi + rho sum_y W(T) sigma} with
+d = c - (I - rho P) S. If P and B are TP2 and d is monotone in the state, an optimal policy is monotone in the
+likelihood ratio order: one switch on every line that is ordered by it. The assumptions are sufficient, not necessary.
+Source: Krishnamurthy, Partially Observed Markov Decision Processes (CUP). Chapter: `control/threshold-structure`.
+"""
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
 
 from llma_tutorial import _validate
-from llma_tutorial.control._bracket import Solution, solve
-from llma_tutorial.control._problem import StoppingProblem
-from llma_tutorial.control._tree import belief_lattice
+from llma_tutorial.beliefs import lattice, mlr_dominates, worst_minor
+from llma_tutorial.control.bounds import Solution, solve
+from llma_tutorial.control.problems import StoppingProblem
 
 STEPS = {2: 200, 3: 24}  # steps of the lattice of beliefs on which the computed policy is compared; 8 beyond 3 states
-MINOR = 1e-12
+SLACK = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,10 +83,6 @@ def check_structure(problem: StoppingProblem, solution: Solution | None = None) 
     solution : Solution, optional
         Solved if omitted: to 1e-4 with two states, to 5e-4 of the largest cost of a policy with more.
 
-    Returns
-    -------
-    Structure
-
     Raises
     ------
     ValueError
@@ -90,7 +91,7 @@ def check_structure(problem: StoppingProblem, solution: Solution | None = None) 
     Notes
     -----
     The assumptions are sufficient, not necessary. With two states and one stop action, det P >= 0 alone suffices,
-    and the other assumptions hold in some order of the symbols. Chapter `control/threshold-structure`.
+    and the other assumptions hold in some order of the symbols.
 
     Examples
     --------
@@ -115,7 +116,7 @@ def check_structure(problem: StoppingProblem, solution: Solution | None = None) 
         stop = problem.stop_cost[:, 0]
         difference = problem.continue_cost - stop + problem.discount * problem.transition_matrix @ stop
         steps = np.diff(difference)
-        slack = MINOR * max(1, np.abs(difference).max())
+        slack = SLACK * max(1, np.abs(difference).max())
         if (steps < -slack).any() and (steps > slack).any():
             failures["cost_monotone"] = f"d = {np.round(difference, 6).tolist()} neither rises nor falls"
     for name, matrix in {
@@ -124,7 +125,8 @@ def check_structure(problem: StoppingProblem, solution: Solution | None = None) 
     }.items():
         worst = worst_minor(matrix)
         if worst is not None:
-            failures[name] = "minor {:.3g} in rows {}, {} and columns {}, {}".format(*worst)
+            minor, rows, columns = worst
+            failures[name] = "minor {:.3g} in rows {}, {} and columns {}, {}".format(minor, *rows, *columns)
     if "observation_tp2" in failures:
         failures["observation_tp2"] += " (columns in order of the state they point to)"
     violation = monotone_violation(solution)
@@ -168,7 +170,6 @@ def switching_curve(solution: Solution, *, vertex: int, n_lines: int = 41) -> tu
     Notes
     -----
     Such lines are totally ordered by MLR when they end at the first or last vertex.
-    Chapter `control/threshold-structure`.
 
     Examples
     --------
@@ -180,7 +181,7 @@ def switching_curve(solution: Solution, *, vertex: int, n_lines: int = 41) -> tu
     """
     n_states = solution.problem.n_states
     vertex = _validate.integer("vertex", vertex, 0, n_states - 1)
-    face = belief_lattice(n_states - 1, _validate.integer("n_lines", n_lines, 2) - 1)
+    face = lattice(n_states - 1, _validate.integer("n_lines", n_lines, 2) - 1)
     start = np.insert(face, vertex, 0, axis=1)
     end = np.eye(n_states)[vertex]
     shares = np.broadcast_to(np.linspace(0, 1, 201), (len(start), 201))
@@ -212,20 +213,16 @@ def switching_curve(solution: Solution, *, vertex: int, n_lines: int = 41) -> tu
 def monotone_violation(solution: Solution) -> tuple | None:
     """Two pairs of beliefs that show the computed policy not to be MLR-monotone either way, or None if it is."""
     n_states = solution.problem.n_states
-    beliefs = belief_lattice(n_states, STEPS.get(n_states, 8))
+    beliefs = lattice(n_states, STEPS.get(n_states, 8))
     words = solution.policy(beliefs)
     stop, going = beliefs[words == "stop"], beliefs[words == "continue"]
-    above, below = mlr_order(stop, going), mlr_order(going, stop).T
+    if not (len(stop) and len(going)):
+        return None
+    above, below = mlr_dominates(stop[:, None], going), mlr_dominates(going, stop[:, None])
     if not (above.any() and below.any()):
         return None
     (i, j), (k, m) = np.argwhere(above)[0], np.argwhere(below)[0]
     return (stop[i], going[j]), (going[m], stop[k])
-
-
-def mlr_order(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """Matrix (len(p), len(q)) of whether each belief of p dominates each of q in the likelihood ratio order."""
-    i, j = np.triu_indices(p.shape[1], 1)
-    return (p[:, None, j] * q[None, :, i] >= p[:, None, i] * q[None, :, j] - MINOR).all(axis=2)
 
 
 def in_likelihood_order(observation_matrix: np.ndarray) -> np.ndarray:
@@ -233,15 +230,3 @@ def in_likelihood_order(observation_matrix: np.ndarray) -> np.ndarray:
     total = observation_matrix.sum(axis=0)
     seen = observation_matrix[:, total > 0] / total[total > 0]
     return observation_matrix[:, total > 0][:, np.argsort(np.arange(len(seen)) @ seen, kind="stable")]
-
-
-def worst_minor(matrix: np.ndarray) -> tuple | None:
-    """(minor, row, row, column, column) of the most negative 2 x 2 minor, or None if the matrix is TP2."""
-    pairs = [list(itertools.combinations(range(length), 2)) for length in matrix.shape]
-    rows, columns = (np.array(pair, dtype=int).reshape(-1, 2).T for pair in pairs)
-    top, bottom = matrix[rows[0]], matrix[rows[1]]
-    minors = top[:, columns[0]] * bottom[:, columns[1]] - top[:, columns[1]] * bottom[:, columns[0]]
-    if not minors.size or minors.min() >= -MINOR:
-        return None
-    r, c = np.unravel_index(minors.argmin(), minors.shape)
-    return float(minors[r, c]), int(rows[0, r]), int(rows[1, r]), int(columns[0, c]), int(columns[1, c])

@@ -1,4 +1,9 @@
-"""How far a policy is from the optimum, with intervals: over simulated worlds, and over seeds of the training."""
+"""How far a policy is from the optimum, with intervals: over simulated worlds, and over seeds of the training.
+
+Policy and certified solution meet the same worlds, so that only their difference is noisy. Over seeds no law is
+assumed: the interval of the median is made of order statistics. Chapters: `control/policy-gradient`,
+`control/neural-policies`.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +12,11 @@ from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import bdtr
 
 from llma_tutorial import _validate
-from llma_tutorial.control._bracket import solve
-from llma_tutorial.control._problem import Policy, StoppingProblem, start_belief
-from llma_tutorial.control._simulate import simulate
+from llma_tutorial.control.bounds import solve
+from llma_tutorial.control.problems import Policy, StoppingProblem, start_belief
+from llma_tutorial.control.stopping import simulate
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,16 +92,11 @@ def optimality_gap(
     Gap
         With `.estimate`, `.low`, `.high`, `.optimum` and `.relative`.
 
-    Raises
-    ------
-    ValueError
-        If an argument is malformed.
-
     Notes
     -----
     Policy and certified solution meet the same worlds, so only their difference is noisy. The certified policy stops
     in error at most where its bracket straddles, and loses at most the width of the bracket by it: the upper end
-    includes that. Chapters `control/policy-gradient` and `control/neural-policies`.
+    includes that.
 
     Examples
     --------
@@ -109,6 +108,9 @@ def optimality_gap(
     """
     level, rng = _validate.number("level", level, 0, 1), _validate.generator(rng)
     if not isinstance(problem, StoppingProblem):
+        for name, given in (("belief", belief), ("horizon", horizon)):
+            if given is not None:
+                raise ValueError(f"`{name}` must be left out for a line, which has its own. Got {given!r}.")
         return problem.gap(policy, n_runs, level, tolerance, rng)
     belief = start_belief(problem, belief)
     solution = solve(problem, tolerance=tolerance)
@@ -139,20 +141,16 @@ def median_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, floa
     ValueError
         If there are too few values for the level: 6 at 0.95.
 
-    Notes
-    -----
-    Used in the chapter `control/policy-gradient`.
-
     Examples
     --------
     >>> median_interval(range(20))  # the 6th and the 15th of 20
     (9.5, 5.0, 14.0)
     """
-    values = np.sort(_validate.real_array("values", values, (None,)))
-    level, n = _validate.number("level", level, 0, 1), values.size
-    outside = 2 * bdtr(np.arange(n // 2), n, 0.5)  # probability that the median is beyond the k-th from either end
-    allowed = np.flatnonzero(outside <= 1 - level)
-    if not allowed.size:
-        raise ValueError(f"`values` must be more for an interval of level {level:g}. Got {n}.")
-    k = allowed[-1]
-    return float(np.median(values)), float(values[k]), float(values[n - 1 - k])
+    values = _validate.real_array("values", values, (None,))
+    level = _validate.number("level", level, 0, 1)
+    from scipy.stats import quantile_test  # loads much, and only this needs it
+
+    low, high = quantile_test(values, p=0.5).confidence_interval(level)
+    if not np.isfinite([low, high]).all():
+        raise ValueError(f"`values` must be more for an interval of level {level:g}. Got {values.size}.")
+    return float(np.median(values)), float(low), float(high)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llma_tutorial import _validate
-from llma_tutorial.control._text_line import Episodes, TextLine
+from llma_tutorial.control.text_line import Episodes, TextLine
 
 if TYPE_CHECKING:
     import torch
@@ -44,6 +44,7 @@ class NetworkPolicy:
         return torch.cat(parts).double().numpy()
 
     def __call__(self, seen: np.ndarray) -> np.ndarray:
+        """Choices (n, t + 1), 0 for going on, after each beginning of what was seen, (n, t)."""
         scores = self.scores(seen)
         if seen.shape[1] == self.horizon:
             scores[:, -1, 0] = -np.inf
@@ -93,10 +94,6 @@ def network(architecture: str, line: TextLine, *, width: int = 16, rng: np.rando
     ValueError
         If there is no such architecture, or the width does not fit.
 
-    Notes
-    -----
-    Used in the chapter `control/neural-policies`.
-
     Examples
     --------
     >>> line = TextLine([[0, 0, 1], [0, 1, 1]], [0, 1], [[0, 1], [1, 0]], 0.9)
@@ -105,7 +102,7 @@ def network(architecture: str, line: TextLine, *, width: int = 16, rng: np.rando
     """
     import torch
 
-    from llma_tutorial.control._networks import NETWORKS
+    from llma_tutorial.control.networks import NETWORKS
 
     _validate.one_of("architecture", architecture, ARCHITECTURES)
     width = _validate.integer("width", width, 1)
@@ -156,10 +153,6 @@ def reinforce(
     ------
     ValueError
         If an argument is malformed, the network gives another shape, or its scores stop being finite.
-
-    Notes
-    -----
-    Explained in the chapter `control/neural-policies`.
 
     Examples
     --------

@@ -1,7 +1,30 @@
-"""The certified solver: a lower and an upper bound on the optimal cost at every belief."""
+r"""The certified solver of stopping problems: a lower and an upper bound on the optimal cost at every belief.
+
+Equation: see `problems`.
+
+Algorithm. Both bounds live on a tree of simplices over the beliefs (`BeliefTree`).
+
+    Lower side   V is concave, so interpolation of values below V stays below V, and the Bellman operator with
+                 interpolation maps lower bounds to lower bounds. Value iteration started from a lower bound stays one;
+                 so does its limit, the fixed point of a finite stopping problem, which policy iteration finds in a
+                 few sparse linear solves. What rounding leaves, residual / (1 - rho), is subtracted.
+    Upper side   Each point keeps an alpha-vector: the exact cost, in every state, of one real plan. Plans come from
+                 the controller that moves to the plan of the nearest point (one linear system evaluates them all) and
+                 from Bellman backups; a point keeps a new plan only if it costs less there.
+    Certificate  In a cell, upper - lower at the belief with weights w is at most sum_k w_k (alpha'v_k - lower(v_k)) for
+                 the plan alpha of any corner and for any mixture of them: at most the largest of these corner gaps,
+                 for the best of a fixed set of mixtures.
+    Refinement   What interpolation adds in a cell counts as often as beliefs visit it from where the bracket is too
+                 wide. The cells that make up most of this sum are cut, across the edge on which interpolation adds
+                 most, where the plans of its two ends cost the same: kinks of V are found, not approached. The solver
+                 stops when the certificate is within the tolerance, and refuses when it cannot get there.
+
+Source: Krishnamurthy, Partially Observed Markov Decision Processes (CUP). Chapter: `control/optimal-stopping`.
+"""
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,8 +34,8 @@ from scipy import sparse
 from scipy.sparse.linalg import bicgstab, splu
 
 from llma_tutorial import _validate
-from llma_tutorial.control._problem import StoppingProblem
-from llma_tutorial.control._tree import BeliefTree, belief_lattice
+from llma_tutorial.beliefs import lattice
+from llma_tutorial.control.problems import StoppingProblem, cost_of_going_on
 
 START_CELLS = 64
 MAX_POINTS = 12_000
@@ -110,13 +133,7 @@ class Solution:
         return (weights * self.lower[corners]).sum(axis=1), np.minimum(costs, self.problem.stopping_cost(beliefs))
 
     def _decide(self, beliefs: np.ndarray) -> np.ndarray:
-        probability, following = self.problem.successors(beliefs)
-        bounds = self._bounds(following.reshape(-1, self.problem.n_states))
-        running = self.problem.running_cost(beliefs)
-        low, high = (
-            running + self.problem.discount * (probability * bound.reshape(probability.shape)).sum(axis=1)
-            for bound in bounds
-        )
+        low, high = (cost_of_going_on(self.problem, beliefs, lambda later, k=k: self._bounds(later)[k]) for k in (0, 1))
         stop = self.problem.stopping_cost(beliefs)
         tie = TIE * np.abs(self.problem.cost_range).max()
         return np.where(stop <= low + tie, "stop", np.where(high < stop - tie, "continue", "undecided"))
@@ -142,10 +159,6 @@ def solve(problem: StoppingProblem, *, tolerance: float = 1e-4) -> Solution:
         If the bracket does not close within 12,000 beliefs: the message says how far it got. Also if the cost of
         continuing is not linear in the belief (see `solve_from`).
 
-    Notes
-    -----
-    Derived in the chapter `control/optimal-stopping`; the method stands in the docstring of `stopping`.
-
     Examples
     --------
     >>> from llma_tutorial.control import stopping
@@ -161,15 +174,15 @@ def solve(problem: StoppingProblem, *, tolerance: float = 1e-4) -> Solution:
             "`problem` must have a cost of continuing that is linear in the belief, or the optimal cost need not be "
             f"concave. Got a {type(problem).__name__}; solve_from(problem, belief) solves it from one belief."
         )
-    tree, mixtures = BeliefTree(problem.n_states), belief_lattice(problem.n_states, 4)
+    tree, mixtures = BeliefTree(problem.n_states), lattice(problem.n_states, 4)
     while len(tree.leaves()) < START_CELLS:
         leaves = tree.leaves()
         tree.split(leaves, tree.longest_edges(leaves), np.full(len(leaves), 0.5))
     stopping = np.zeros(len(tree.points), dtype=bool)
     plans = problem.stop_cost.T[problem.stop_action(tree.points)]
     for iterations in range(1, MAX_ROUNDS + 1):
-        chain = _Chain(problem, tree)
-        lower, stopping = _lower_side(chain, stopping)
+        chain = Chain(problem, tree)
+        lower, stopping = lower_side(chain, stopping)
         plans = _upper_side(chain, stopping, plans, small=tolerance * 1e-3)
         gaps = _corner_gaps(tree, lower, plans)
         bound = (mixtures @ gaps).max(axis=2).min(axis=1)
@@ -208,7 +221,7 @@ def _refined(
     return plans, np.concatenate([stopping, stopping[one] & stopping[two]])
 
 
-class _Chain:
+class Chain:
     """The Markov chain of beliefs seen from the points of the tree: successors, their cells and weights."""
 
     def __init__(self, problem: StoppingProblem, tree: BeliefTree) -> None:
@@ -223,7 +236,7 @@ class _Chain:
         self.step = sparse.csr_matrix((entries.ravel(), self.corners.ravel(), row_ends), shape=shape)
 
 
-def _weights_of_cells(chain: _Chain, tree: BeliefTree, stopping: np.ndarray, excess: np.ndarray) -> np.ndarray:
+def _weights_of_cells(chain: Chain, tree: BeliefTree, stopping: np.ndarray, excess: np.ndarray) -> np.ndarray:
     """How much an error in each leaf adds to the brackets that are too wide: discounted visits from those leaves."""
     leaves, going = tree.leaves(), np.flatnonzero(~stopping)
     share = np.repeat(excess, tree.points.shape[1]) / tree.points.shape[1]
@@ -236,7 +249,7 @@ def _weights_of_cells(chain: _Chain, tree: BeliefTree, stopping: np.ndarray, exc
     return excess + landed[leaves]
 
 
-def _lower_side(chain: _Chain, stopping: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def lower_side(chain: Chain, stopping: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Fixed point of the Bellman operator with interpolation, by policy iteration from a guess of the stopping set."""
     problem, step = chain.problem, chain.step
     stop, running = problem.stopping_cost(chain.points), problem.running_cost(chain.points)
@@ -266,7 +279,7 @@ def _solve_linear(system: sparse.sparray, right: np.ndarray, precision: float = 
     return splu(system.tocsc()).solve(right)
 
 
-def _upper_side(chain: _Chain, stopping: np.ndarray, plans: np.ndarray, small: float) -> np.ndarray:
+def _upper_side(chain: Chain, stopping: np.ndarray, plans: np.ndarray, small: float) -> np.ndarray:
     """Plans (n, X), each the exact cost of a real plan in every state, improved by backups at the points."""
     problem = chain.problem
     going = np.flatnonzero(~stopping)
@@ -280,7 +293,7 @@ def _upper_side(chain: _Chain, stopping: np.ndarray, plans: np.ndarray, small: f
         cost = np.einsum("nykx,nyx->nyk", plans[corners], following)
         best = np.take_along_axis(corners, cost.argmin(axis=2)[:, :, None], axis=2)[:, :, 0]
         chosen = np.where((final_cost < cost.min(axis=2))[:, :, None], final_plan, plans[best])
-        improved = _cheaper(plans, going, _backup(problem, chosen), chain.points)
+        improved = _cheaper(plans, going, backup(problem, chosen), chain.points)
         gain = ((plans - improved) * chain.points).sum(axis=1).max()
         plans = improved
         if gain < small:
@@ -288,13 +301,13 @@ def _upper_side(chain: _Chain, stopping: np.ndarray, plans: np.ndarray, small: f
     return plans
 
 
-def _backup(problem: StoppingProblem, following_plans: np.ndarray) -> np.ndarray:
+def backup(problem: StoppingProblem, following_plans: np.ndarray) -> np.ndarray:
     """Cost (n, X) of continuing once and then following the plan (n, Y, X) that belongs to the observation."""
     seen = np.einsum("zy,nyz->nz", problem.observation_matrix, following_plans)
     return problem.continue_cost + problem.discount * seen @ problem.transition_matrix.T
 
 
-def _evaluate_controller(chain: _Chain, stopping: np.ndarray) -> np.ndarray:
+def _evaluate_controller(chain: Chain, stopping: np.ndarray) -> np.ndarray:
     """Cost (going, X) of moving, after each observation, to the plan of the nearest point; stopping points stop."""
     problem = chain.problem
     going = np.flatnonzero(~stopping)
@@ -308,7 +321,7 @@ def _evaluate_controller(chain: _Chain, stopping: np.ndarray) -> np.ndarray:
         moves = (np.ones(rows.size), (rows, number[nearest[rows, y]]))
         step = problem.discount * problem.transition_matrix * likelihood
         system = system - sparse.kron(sparse.csr_matrix(moves, shape=(going.size, going.size)), step, format="csr")
-    right = _backup(problem, final).ravel()
+    right = backup(problem, final).ravel()
     cost = _solve_linear(system, right)
     cost = cost + np.abs(system @ cost - right).max() / (1 - problem.discount)
     return cost.reshape(going.size, -1)
@@ -339,3 +352,74 @@ def _widest_cuts(tree: BeliefTree, cells: np.ndarray, gaps: np.ndarray) -> tuple
     share = np.clip(np.divide(at_first, total, out=np.full_like(total, 0.5), where=total > 0), *CUTS)
     widest = (share * at_second).argmax(axis=1)[:, None]
     return np.hstack([i[row, widest], j[row, widest]]), share[row, widest][:, 0]
+
+
+class BeliefTree:
+    """Grows by `split`; `points` are the corners of all cells, the vertices of the simplex first.
+
+    Examples
+    --------
+    >>> tree = BeliefTree(2)
+    >>> tree.split(tree.leaves(), np.array([[0, 1]]), np.array([0.5]))
+    >>> cell, weights = tree.locate(np.array([[0.25, 0.75]]))
+    >>> tree.points[tree.corners[cell[0]]], weights[0]
+    (array([[0.5, 0.5],
+           [0. , 1. ]]), array([0.5, 0.5]))
+    """
+
+    def __init__(self, n_states: int) -> None:
+        self.points = np.eye(n_states)
+        self.parents = np.arange(n_states)[:, None].repeat(2, axis=1)  # the two points between which each point lies
+        self.corners = np.arange(n_states)[None]  # (cells, X), indices of points
+        self.pairs = np.array(list(itertools.combinations(range(n_states), 2)))
+        self._edge = np.full((1, 2), -1)  # positions of the two ends of the edge at which a cell was cut
+        self._share = np.full(1, 0.5)
+        self._part = np.full(1, -1)  # the part that keeps the first end, -1 for a leaf; the other part comes next
+
+    def leaves(self) -> np.ndarray:
+        """Cells that have not been cut."""
+        return np.flatnonzero(self._part < 0)
+
+    def longest_edges(self, cells: np.ndarray) -> np.ndarray:
+        """Positions (cells, 2) of the two ends of the longest edge of each cell."""
+        ends = self.points[self.corners[cells]][:, self.pairs]
+        return self.pairs[((ends[:, :, 0] - ends[:, :, 1]) ** 2).sum(axis=2).argmax(axis=1)]
+
+    def split(self, cells: np.ndarray, edges: np.ndarray, shares: np.ndarray) -> None:
+        """Cut the leaves `cells` at the edges between two of their corner positions, `shares` of the way along."""
+        row = np.arange(len(cells))
+        old = self.corners[cells]
+        first, second = old[row, edges[:, 0]], old[row, edges[:, 1]]
+        weight = shares[:, None]
+        candidates = np.vstack([self.points, (1 - weight) * self.points[first] + weight * self.points[second]])
+        _, once, copy_of = np.unique(candidates, axis=0, return_index=True, return_inverse=True)
+        kept = np.sort(once)  # the old points, then each new one once
+        middle = np.searchsorted(kept, once[copy_of.reshape(-1)[len(self.points) :]])
+        new = kept[len(self.points) :] - len(self.points)
+        self.points = candidates[kept]
+        self.parents = np.vstack([self.parents, np.stack([first, second], axis=1)[new]])
+        parts = np.stack([old, old], axis=1)
+        parts[row, 0, edges[:, 1]] = middle
+        parts[row, 1, edges[:, 0]] = middle
+        self._edge[cells], self._share[cells] = edges, shares
+        self._part[cells] = len(self.corners) + 2 * row
+        self.corners = np.vstack([self.corners, parts.reshape(-1, old.shape[1])])
+        self._edge = np.vstack([self._edge, np.full((2 * len(cells), 2), -1)])
+        self._share = np.concatenate([self._share, np.full(2 * len(cells), 0.5)])
+        self._part = np.concatenate([self._part, np.full(2 * len(cells), -1)])
+
+    def locate(self, beliefs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The leaf (n,) around each of n beliefs, and the weights (n, X) that write them as mixtures of its corners."""
+        weights = np.array(beliefs, dtype=float)
+        cell = np.zeros(len(weights), dtype=np.int64)
+        moving = np.arange(len(weights))
+        while (moving := moving[self._part[cell[moving]] >= 0]).size:
+            here = cell[moving]
+            (i, j), share = self._edge[here].T, self._share[here]
+            w_i, w_j = weights[moving, i], weights[moving, j]
+            beyond = (1 - share) * w_j > share * w_i
+            on_cut = np.where(beyond, w_i / (1 - share), w_j / share)
+            weights[moving, i] = np.where(beyond, on_cut, w_i + w_j - on_cut)
+            weights[moving, j] = np.where(beyond, w_i + w_j - on_cut, on_cut)
+            cell[moving] = self._part[here] + beyond
+        return cell, np.maximum(weights, 0)
