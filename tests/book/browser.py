@@ -26,6 +26,17 @@ CUT_OFF = """(async () => {
     .filter((e) => beyond(e) && !scrolls(e))
     .map((e) => `${e.tagName.toLowerCase()} ${e.textContent.trim().slice(0, 40)}`);
 })()"""
+DESK = {"width": 1400, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+WIDER = """(async () => {
+  if (window.MathJax?.startup) await MathJax.startup.promise;
+  document.querySelectorAll("article details").forEach((part) => { part.open = true; });
+  document.querySelectorAll("article .toggle-hidden").forEach((part) => part.classList.remove("toggle-hidden"));
+  await new Promise((done) => setTimeout(done, 150));
+  return [...document.querySelectorAll("article *:not(mjx-container *, svg *)")]
+    .filter((e) => e.clientWidth > 0 && e.scrollWidth > e.clientWidth + 1)
+    .filter((e) => /auto|scroll/.test(getComputedStyle(e).overflowX))
+    .map((e) => `${e.tagName.toLowerCase()}: ${e.scrollWidth - e.clientWidth}px ${e.textContent.trim().slice(0, 30)}`);
+})()"""
 SILENCE = 0.25  # seconds without an event after which a loaded page counts as done
 
 
@@ -113,6 +124,14 @@ class Browser:
         self.requests(url)
         answer = self.call("Runtime.evaluate", expression=CUT_OFF, awaitPromise=True, returnByValue=True)
         return answer["result"]["value"]
+
+    def overflowing(self, url: str) -> list[str]:
+        """What is wider than its place on a desk's screen, folded parts opened: what scrolls, and what is cut off."""
+        self.call("Emulation.setDeviceMetricsOverride", **DESK)
+        self.requests(url)
+        found = [self.call("Runtime.evaluate", expression=program, awaitPromise=True, returnByValue=True)
+                 for program in (WIDER, CUT_OFF)]  # fmt: skip
+        return [part for answer in found for part in answer["result"]["value"]]
 
     def close(self):
         """End the browser."""

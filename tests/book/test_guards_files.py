@@ -2,6 +2,7 @@
 
 import json
 
+import fitting_site
 import nbformat.v4 as nb
 import pytest
 import results
@@ -314,3 +315,27 @@ def test_weight_on_the_wire_counts_text_compressed(tmp_path):
     write(tmp_path, {"a.html": "again " * 1_000, "b.woff2": "again " * 1_000})
     assert guards_site.weight(tmp_path.iterdir()) == 12_000
     assert 6_000 < guards_site.weight(tmp_path.iterdir(), wire=True) < 6_200
+
+
+@pytest.mark.skipif(browser.EXECUTABLE is None, reason="no Chromium on this machine")
+def test_what_is_wider_than_its_page_is_seen(tmp_path):
+    rows = "<pre style='overflow-x: auto; width: 30rem'>{}</pre>"
+    wide, narrow, folded = (rows.format(words) for words in ("wide " * 40, "narrow", "folded " * 40))
+    page = f"<!doctype html><article>{wide}{narrow}<details><summary>s</summary>{folded}</details><p style='width: 3000px'>x</p>"
+    (tmp_path / "planted.html").write_text(page, encoding="utf-8")
+    with browser.opened(tmp_path / "profile") as chromium:
+        found = chromium.overflowing((tmp_path / "planted.html").as_uri())
+    assert [part.split()[0] for part in found] == ["pre:", "pre:", "p"]
+
+
+def test_printed_lines_hang_and_colours_over_several_lines_are_left_alone():
+    head = '<div class="output stream highlight-myst-ansi notranslate"><div class="highlight"><pre><span></span>'
+    lines = '<span class="line">a <span>b</span>\n</span><span class="line">c\n</span>'
+    assert fitting_site.hang(f"{head}a <span>b</span>\nc\n</pre>") == f"{head}{lines}</pre>"
+    assert fitting_site.hang(f"{head}a <span>b\nc</span>\n</pre>") == f"{head}a <span>b\nc</span>\n</pre>"
+
+
+def test_a_ledger_stays_a_table_for_those_who_hear_it():
+    cards = fitting_site.as_cards('<table class="ledger table"><tr><td>a</td></tr></table><table><tr></tr></table>')
+    row = '<tr role="row"><td role="cell">a</td></tr>'
+    assert cards == f'<table role="table" class="ledger table">{row}</table><table><tr></tr></table>'

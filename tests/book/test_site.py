@@ -72,3 +72,16 @@ def test_nothing_is_cut_off_on_a_phone(tmp_path):
     with browser.served(SITE) as address, browser.opened(tmp_path) as chromium:
         found = {name: chromium.cut_off(f"{address}/{name}") for name in BUILT}
     assert {name: parts for name, parts in found.items() if parts} == {}
+
+
+@pytest.mark.skipif(browser.EXECUTABLE is None, reason="no Chromium on this machine")
+def test_nothing_is_wider_than_its_page_on_a_desk(tmp_path):
+    with browser.served(SITE) as address, browser.opened(tmp_path) as chromium:
+        found = {name: chromium.overflowing(f"{address}/{name}") for name in BUILT}
+    assert {name: parts for name, parts in found.items() if parts} == {}
+
+
+def test_templates_of_the_theme_are_no_pages_of_the_site():
+    assert [path.name for path in FILES if path.suffix == ".html" and "macros" in path.name] == []
+    for path in (SITE / "index.html", SITE / "search.html", SITE / "genindex.html"):
+        assert guards_site.dead_links(path, SITE) == []
