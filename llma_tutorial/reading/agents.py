@@ -77,15 +77,6 @@ class Agent:
     state_names, action_names : sequence of str, optional
         Words for printed decisions; numbers if omitted.
 
-    Raises
-    ------
-    ValueError
-        If shapes do not fit each other or the sensor.
-
-    Notes
-    -----
-    Used in the chapter `reading/bayesian-engine`.
-
     Examples
     --------
     >>> class Shouting:

@@ -120,10 +120,6 @@ def fit_boltzmann(
     RuntimeError
         If no start converges.
 
-    Notes
-    -----
-    Used in the chapter `reading/bayesian-engine`.
-
     Examples
     --------
     >>> together = [[0, 0], [1, 1]] * 400 + [[0, 1], [1, 0]] * 100

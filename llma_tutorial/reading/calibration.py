@@ -62,15 +62,6 @@ def reliability(probabilities: ArrayLike, events: ArrayLike, n_bins: int = 10) -
     -------
     Reliability
 
-    Raises
-    ------
-    ValueError
-        If shapes differ or a probability is outside [0, 1].
-
-    Notes
-    -----
-    Used in the chapter `reading/bayesian-engine`.
-
     Examples
     --------
     >>> diagram = reliability([0.2, 0.2, 0.2, 0.2, 0.9], [0, 0, 0, 1, 1])

@@ -55,20 +55,13 @@ def add_noise(texts: Sequence[str], level: float, *, rng: np.random.Generator) -
     list of str
         Of the same lengths; what is no letter stays.
 
-    Raises
-    ------
-    ValueError
-        If the level is no probability.
-
-    Notes
-    -----
-    Used in the chapter `one-agent/hate-speech`.
-
     Examples
     --------
     >>> add_noise(["It broke after a week!"], 0.3, rng=np.random.default_rng(3))
     ['yh bbokp mfter a wecp!']
     """
+    if isinstance(texts, str):
+        raise TypeError("`texts` must be a list of texts. Got one text alone: put it into a list.")
     level = _validate.number("level", level, 0, 1)
     rng = _validate.generator(rng)
     letters = np.array(list("".join(texts)), dtype="<U1")
@@ -95,15 +88,9 @@ def balanced(corpus: Corpus, n_per_state: int, *, longest: int | None = None, rn
     pandas.DataFrame
         Rows of the corpus, numbered from 0.
 
-    Raises
-    ------
-    ValueError
-        If a state has fewer texts.
-
     Notes
     -----
-    The prior of the sample is uniform by design, whatever it was in the corpus. Used in the chapter
-    `one-agent/hate-speech`.
+    The prior of the sample is uniform by design, whatever it was in the corpus.
 
     Examples
     --------
@@ -183,15 +170,6 @@ def choose_questions(
     Questionnaire
         Of several equally good sets, the smallest, and of these the first.
 
-    Raises
-    ------
-    ValueError
-        If shapes disagree, or the number of columns is no power of V.
-
-    Notes
-    -----
-    Derived in the chapter `one-agent/hate-speech`.
-
     Examples
     --------
     One question tells much and the other nothing:
@@ -241,15 +219,6 @@ def choice_table(states: ArrayLike, actions: ArrayLike, n_states: int, n_actions
     -------
     pandas.DataFrame
         Columns ``environment``, ``state``, ``text`` (its place), ``action``. `counts_from_table` counts it.
-
-    Raises
-    ------
-    ValueError
-        If shapes disagree, or a number is out of range.
-
-    Notes
-    -----
-    Used in the chapter `one-agent/hate-speech`.
 
     Examples
     --------

@@ -1,19 +1,33 @@
-r"""Likelihoods of answers: P(a_1, ..., a_k | x), learned from labelled texts.
+r"""Likelihoods of answers: symbols, the observation matrix with its uncertainty, tables and naive Bayes.
 
 Primitives: texts with known state x and answers a_q in {0..V-1} to k questions (0 is yes; V = 3 with "unsaid").
 
+Symbols. The answers together are one whole number y, so that B[x, y] has a column for each pattern: answer 0 (yes) is
+the digit V - 1, the last answer the digit 0, the first question leads. Symbol 0 is the last answer to every question;
+of a single yes/no question, symbol 1 is yes.
+
+The observation matrix. Each row of B[x, y] = P(y | x) is a multinomial; with a symmetric Dirichlet prior of
+`pseudocount` for every cell,
+
+    B[x, :] | counts  ~  Dirichlet(pseudocount + counts[x, :]),      B[x, y] | counts  ~  Beta
+
+so that means, credible intervals and draws are exact. Draws carry the uncertainty of B to any number computed from it.
+
+Laws of answers, learned from labelled texts:
+
     counts        P(a | x)  =  (pseudocount + n[x, a]) / sum of the same over all V^k patterns
     naive Bayes   P(a | x)  =  prod_q P(a_q | x),      each factor from counts with a pseudocount
-    Boltzmann     in `boltzmann.py`: between the two
+    Boltzmann     in `boltzmann`: between the two
 
 Counts assume nothing and need texts for V^k cells in every state; naive Bayes needs k (V - 1) and is wrong where
 answers depend on each other given the state. Against the true law, naive Bayes with the true marginals loses exactly
 
     E log P(a | x) - E log prod_q P(a_q | x)  =  sum_x P(x) [ sum_q H(a_q | x) - H(a | x) ]      (total correlation)
 
-nats per text, however many texts it learns from. All likelihoods have one shape: `log_likelihood(answers)`,
+nats per text, however many texts it learns from. All laws have one shape: `log_likelihood(answers)`,
 `mean_log_likelihood(states, answers)` to compare them on held-out texts, and, where its columns can be listed,
-`observation_matrix` in the order of the sensor's symbols. Chapter: `reading/bayesian-engine`.
+`observation_matrix` in the order of the symbols. Chapters: `reading/bayesian-engine`; `many-agents/cascades`, section
+"Through the eyes of a language model".
 """
 
 from __future__ import annotations
@@ -115,15 +129,6 @@ def estimate_observation_matrix(
     -------
     ObservationMatrixEstimate
         With `.mean`, `.interval(level)` and `.sample(n, rng=rng)`.
-
-    Raises
-    ------
-    ValueError
-        If lengths differ, an index is out of range, or the pseudocount is not positive.
-
-    Notes
-    -----
-    Used in the chapters `many-agents/cascades` and `reading/bayesian-engine`.
 
     Examples
     --------
@@ -267,15 +272,6 @@ def fit_counts(
     Table
         With the posterior of the matrix in `.estimate`.
 
-    Raises
-    ------
-    ValueError
-        If lengths differ, an index is out of range, or there are more than 4,096 patterns.
-
-    Notes
-    -----
-    Used in the chapter `reading/bayesian-engine`.
-
     Examples
     --------
     >>> fit_counts([0, 0, 0, 1], [[0], [0], [1], [1]], 2, n_answers=2, pseudocount=1).observation_matrix.round(3)
@@ -297,27 +293,12 @@ def fit_naive_bayes(
 
     Parameters
     ----------
-    states : array-like of int, shape (n,)
-        True state of each text.
-    answers : array-like of int, shape (n, k)
-        Answers to each question, 0..V-1; any number of questions.
-    n_states, n_answers : int
-        X and V.
-    pseudocount : float
-        Dirichlet weight added to every answer, above zero.
+    states, answers, n_states, n_answers, pseudocount
+        As for `fit_counts`; any number of questions.
 
     Returns
     -------
     NaiveBayes
-
-    Raises
-    ------
-    ValueError
-        If lengths differ or an index is out of range.
-
-    Notes
-    -----
-    Used in the chapter `reading/bayesian-engine`.
 
     Examples
     --------

@@ -62,15 +62,6 @@ def returns_after(news: Corpus, prices: Corpus, window: str = "next open") -> pd
         Rows and index of `news.frame`; ``return`` (log) and ``day``, share and trading day on which the window ends:
         headlines with one ``day`` share one return. Both are missing where prices do not reach or are a week away.
 
-    Raises
-    ------
-    ValueError
-        If a price of a window is not positive, or the window is unknown.
-
-    Notes
-    -----
-    Chapter: `one-agent/financial-news`.
-
     Examples
     --------
     >>> import tempfile
@@ -165,15 +156,6 @@ def attribute_effects(values: ArrayLike, returns: ArrayLike, days: ArrayLike | N
     -------
     AttributeEffects
 
-    Raises
-    ------
-    ValueError
-        If shapes differ, a value is missing, a day has two returns, rows are too few, or columns depend on each other.
-
-    Notes
-    -----
-    Chapter: `one-agent/financial-news`.
-
     Examples
     --------
     >>> found = attribute_effects([[1], [1], [0], [0], [1]], [0.03, 0.01, -0.01, 0.0, 0.02])
@@ -209,15 +191,6 @@ def attenuation(labels: ArrayLike, readings: ArrayLike) -> np.ndarray:
         Coefficients of the labels (columns) on the readings (rows). For one question P(a = 1 | y = 1) less
         P(a = 1 | y = 0).
 
-    Raises
-    ------
-    ValueError
-        If shapes differ, or readings depend on each other.
-
-    Notes
-    -----
-    Chapter: `one-agent/financial-news`.
-
     Examples
     --------
     >>> attenuation([[1], [1], [1], [0], [0], [0]], [[1], [1], [0], [0], [0], [0]]).round(3).tolist()
@@ -241,16 +214,14 @@ def holm(p_values: ArrayLike) -> np.ndarray:
     numpy.ndarray of shape (m,)
         In the order of `p_values`; for Benjamini & Hochberg's see `scipy.stats.false_discovery_control`.
 
-    Notes
-    -----
-    Chapter: `one-agent/financial-news`.
-
     Examples
     --------
     >>> holm([0.01, 0.04, 0.03]).tolist()
     [0.03, 0.06, 0.06]
     """
     p = _validate.real_array("p_values", p_values, (None,))
+    if p.min() < 0 or p.max() > 1:
+        raise ValueError(f"`p_values` must be from 0 to 1. Got {p[(p < 0) | (p > 1)][0]:.6g}.")
     order = np.argsort(p)
     adjusted = np.empty(p.size)
     adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1)))

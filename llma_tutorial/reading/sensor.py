@@ -3,7 +3,7 @@ r"""The sensor: a language model and its questions, which turn a text into a low
 Primitives: a text z; questions q = 1..k; a model that gives each option a log-probability. The answer is the likeliest
 option, and the answers together are one symbol y:
 
-    answer_q(z)  =  argmax_o  log P(o | z, q),        y  =  the answers read as digits, the first question leading
+    answer_q(z)  =  argmax_o  log P(o | z, q),        y  =  the answers read as digits, see `likelihoods`
 
 With three options (yes, no, unsaid) there are 3^k symbols. Few labelled texts cannot fill so many columns of B, so by
 default what is not said counts as no, which leaves 2^k. Probabilities are reported but do not enter the symbol: what
@@ -42,17 +42,6 @@ class Sensor:
     collapse : bool or None
         Whether "unsaid" counts as "no"; otherwise every option stands for itself.
 
-    Raises
-    ------
-    TypeError
-        If the model cannot score, or a list is no list of strings.
-    ValueError
-        If options repeat, or "unsaid" is to count as "no" and "no" is no option.
-
-    Notes
-    -----
-    Used in the chapter `reading/bayesian-engine`.
-
     Examples
     --------
     >>> class Shouting:
@@ -73,6 +62,8 @@ class Sensor:
     def __post_init__(self) -> None:
         if not isinstance(self.model, LanguageModel):
             raise TypeError(f"`model` must have a method `score`. Got {type(self.model).__name__}.")
+        if self.collapse is not None and not isinstance(self.collapse, bool):
+            raise ValueError(f"`collapse` must be True, False or None. Got {self.collapse!r}.")
         _, questions, options = checked_request([], self.questions, self.options)
         if self.collapse and "unsaid" in options and "no" not in options:
             raise ValueError(f'`options` must hold "no", as which "unsaid" counts. Got {options}; or `collapse=None`.')

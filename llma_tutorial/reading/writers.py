@@ -14,7 +14,6 @@ Chapter: `many-agents/model-collapse`.
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 
@@ -25,6 +24,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from llma_tutorial import _validate
 from llma_tutorial.reading.corpora import world
 from llma_tutorial.reading.corpora.grammar import fill
+from llma_tutorial.reading.models.training import fit
 
 __all__ = ["KINDS", "Lineage", "Sentences", "Writer", "lineage", "train_writer", "true_sentences"]
 
@@ -64,10 +64,6 @@ def true_sentences(n: int, *, rng: np.random.Generator) -> Sentences:
     Returns
     -------
     Sentences
-
-    Notes
-    -----
-    What `lineage` begins with, in the chapter `many-agents/model-collapse`.
 
     Examples
     --------
@@ -147,22 +143,13 @@ def train_writer(
     steps : int
         Steps of AdamW, sixteen sentences each, after a warm-up with a cosine schedule.
     hidden : int
-        Width, a multiple of 4.
+        Width, a multiple of 8: four heads of even width.
     rng : numpy.random.Generator
         Decides weights and order.
 
     Returns
     -------
     Writer
-
-    Raises
-    ------
-    ValueError
-        If a sentence holds a word that is not in the vocabulary.
-
-    Notes
-    -----
-    One generation of a `lineage`, in the chapter `many-agents/model-collapse`.
 
     Examples
     --------
@@ -174,23 +161,19 @@ def train_writer(
     (40,)
     """
     steps = _validate.integer("steps", steps, 1)
+    if _validate.integer("hidden", hidden, 8) % 8:
+        raise ValueError(f"`hidden` must be a multiple of 8, four heads of even width. Got {hidden}.")
     rng = _validate.generator(rng)
     rows = _tokens(sentences, vocabulary)
     network = _new_network(len(vocabulary), hidden, int(rng.integers(2**31)))
-    optimiser = torch.optim.AdamW(network.parameters(), LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: min((step + 1) / WARM_UP, 0.5 * (1 + math.cos(math.pi * step / steps)))
-    )
-    network.train()
-    for batch in _batches(rows, steps, rng):
+
+    def loss(batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         losses = _losses(network, batch)
-        loss = losses.sum() / (losses > 0).sum()
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-    network.eval()
+        mean = losses.sum() / (losses > 0).sum()
+        return mean, mean
+
+    rates = {"learning_rate": LEARNING_RATE, "warm_up": WARM_UP, "weight_decay": 0.01}
+    fit(network, _batches(rows, steps, rng), loss, steps=steps, **rates)
     return Writer(network, vocabulary)
 
 
@@ -304,15 +287,6 @@ def lineage(
     Returns
     -------
     Lineage
-
-    Raises
-    ------
-    ValueError
-        If a number is out of range, or fresh sentences are asked for while they accumulate.
-
-    Notes
-    -----
-    Used in the chapter `many-agents/model-collapse`.
 
     Examples
     --------

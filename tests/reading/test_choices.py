@@ -25,6 +25,8 @@ def test_noise_touches_letters_only_and_keeps_lengths():
         assert after in "abcdefghijklmnopqrstuvwxyz" if before.isalpha() else after == before
     assert add_noise(TEXTS, 0.0, rng=np.random.default_rng(0)) == TEXTS
     assert add_noise([], 0.5, rng=np.random.default_rng(0)) == []
+    with pytest.raises(TypeError, match="`texts` must be a list of texts"):
+        add_noise(TEXTS[0], 0.5, rng=np.random.default_rng(0))
 
 
 def test_noise_is_nested_by_seed():

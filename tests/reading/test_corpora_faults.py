@@ -332,6 +332,22 @@ def test_arguments():
         corpora.amazon_reviews("t.json", good_from=9)
 
 
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: corpora.civil_comments("t.csv", split="train"), "`split` must be left out with a file of your own"),
+        (lambda: corpora.fnspid_news("t.csv", part="nasdaq"), "`part` must be left out with a file of your own"),
+        (lambda: corpora.amazon_reviews("t.json", category="Books"), "`category` must be left out with a file"),
+        (lambda: corpora.amazon_reviews(products={"B1": 1}, good_from=3), "`good_from` must be left out where"),
+        (lambda: corpora.from_csv("t.csv", text="t", state="s", states=["a", "a"]), "must be a list of different"),
+        (lambda: corpora.from_csv("t.csv", text="t", state="s", states="ab"), "`states` must be a list of different"),
+    ],
+)
+def test_an_argument_that_would_be_ignored_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
 # --- The hub --------------------------------------------------------------------------------------------------------
 
 HUB = {

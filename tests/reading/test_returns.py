@@ -175,6 +175,11 @@ def test_readings_that_repeat_each_other_are_refused():
 # --- many tests -------------------------------------------------------------------------------------------------------
 
 
+def test_what_is_no_p_value_is_refused():
+    with pytest.raises(ValueError, match=r"`p_values` must be from 0 to 1. Got 1.2"):
+        holm([0.1, 1.2])
+
+
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.floats(0.001, 0.5))
 def test_holm_is_its_own_description(p_values, alpha):

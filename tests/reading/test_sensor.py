@@ -100,6 +100,7 @@ def test_thirteen_questions_are_answered_but_make_no_symbols():
         (lambda: asking(2).encode([[0, 1, 1]]), ValueError, r"`answers` must have shape \(texts, 2\). Got \(1, 3\)"),
         (lambda: asking(2).encode([[0, 3]]), ValueError, "`answers` must be from 0 to 2. Got 3"),
         (lambda: asking(2).describe(4), ValueError, "`symbol` must be a whole number from 0 to 3. Got 4"),
+        (lambda: asking(1, collapse="no"), ValueError, "`collapse` must be True, False or None. Got 'no'"),
         (lambda: asking(1).read("one"), TypeError, "`texts` must be a list of strings"),
     ],
 )

@@ -376,6 +376,8 @@ def test_articles_follow_their_word():
         ({"training_rates": [0, 0.5]}, "`training_rates` must be above 0 and below 1. Got 0"),
         ({"denial": 0}, "`denial` must be above 0 and below 1. Got 0"),
         ({"longest": 0}, "`longest` must be a whole number at least 1"),
+        ({"excludes": {"wet": ("loud",)}}, "`excludes` must be one of .*Got 'wet'"),
+        ({"excludes": {"loud": ("wet",)}}, "`excludes` must be one of .*Got 'wet'"),
         ({"stars": np.full((3, 5), 0.3)}, "`stars` must sum to 1 in every row. Got 1.5"),
     ],
 )

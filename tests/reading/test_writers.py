@@ -103,6 +103,8 @@ def test_what_does_not_fit_is_refused():
         train_writer(Sentences(np.array([0]), (("unheard",),)), ("of",), steps=1, rng=rng)
     with pytest.raises(ValueError, match=r"`n` must be a whole number at least 1"):
         true_sentences(0, rng=rng)
+    with pytest.raises(ValueError, match=r"`hidden` must be a multiple of 8, four heads of even width. Got 12"):
+        train_writer(true_sentences(2, rng=rng), ("of",), hidden=12, rng=rng)
     assert len(KINDS) == 4
 
 

@@ -3,6 +3,7 @@
 The quality of a product is in no file. Either name the products that you know to be good or bad (`products`), or take
 the default, which is a proxy and no more: a product is good (state 1) when the mean of its stars over the rows that
 are kept is at least `good_from`. Sources: Ni, Li and McAuley (2019) for 2018, Hou et al. (2024) for 2023.
+Described in `reference/data-sets`.
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ def amazon_reviews(
     path: str | PathLike[str] | None = None,
     *,
     products: Mapping[str, int] | None = None,
-    good_from: float = 4.0,
-    category: str = "Appliances",
+    good_from: float | None = None,
+    category: str | None = None,
 ) -> Corpus:
     """Product reviews, one row per review; exact duplicate lines are dropped and counted.
 
@@ -62,10 +63,10 @@ def amazon_reviews(
         A JSON Lines file of 2014, 2018 or 2023, plain or gzip; fetched from the hub (2023) if omitted.
     products : mapping of str to int, optional
         State of each product to keep, by its number (`asin`; of 2023: `parent_asin`). Other products are dropped.
-    good_from : float
-        Without `products`: the mean of stars from which a product counts as good.
-    category : str
-        Which category to fetch from the hub.
+    good_from : float, optional
+        Without `products`: the mean of stars from which a product counts as good, 4 if omitted.
+    category : str, optional
+        Which category to fetch from the hub, "Appliances" if omitted.
 
     Returns
     -------
@@ -73,17 +74,6 @@ def amazon_reviews(
         ``environment`` is the number of stars, ``id`` the line in the file. Extra columns: ``product``, ``title``,
         ``user``, ``date`` (UTC; before 2023 always midnight), ``verified`` and ``helpful`` (missing where the
         layout has none). Texts and titles are free of HTML and video markup.
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged or has another layout, or a line breaks it; the message names the line.
-    FileNotFoundError
-        If there is no such file, or the hub cannot be reached.
-
-    Notes
-    -----
-    Described in `reference/data-sets`.
 
     Examples
     --------
@@ -96,9 +86,12 @@ def amazon_reviews(
                     text  state  environment
     0  It leaks.\\nAvoid.      0            2
     """
-    good_from = _validate.number("good_from", good_from, 1, 5)
+    files.refuse_with_path(path, "category", category)
+    if products is not None and good_from is not None:
+        raise ValueError(f"`good_from` must be left out where `products` says what is good. Got {good_from!r}.")
+    good_from = 4.0 if good_from is None else _validate.number("good_from", good_from, 1, 5)
     if path is None:
-        file = f"raw/review_categories/{category}.jsonl"
+        file = f"raw/review_categories/{category or 'Appliances'}.jsonl"
         path = files.from_hub(REPOSITORY, file, "about half a kilobyte a review, so roughly 1 GB for Appliances")
     path = Path(path)
     if products is not None:

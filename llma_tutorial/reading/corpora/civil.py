@@ -3,7 +3,7 @@
 Three layouts: the hub's parquet (text and seven scores, no ids), and the two Kaggle ones, `train.csv` (the score is
 called `target`) and `test_public_expanded.csv` or `test_private_expanded.csv` (`toxicity`). Scores are rounded to six
 decimals, because the hub stores them in single precision: 0.7 would otherwise fall below an edge at 0.7.
-Source: Borkan et al. (2019).
+Source: Borkan et al. (2019). Described in `reference/data-sets`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ COUNTS = [
 
 
 def civil_comments(
-    path: str | PathLike[str] | None = None, *, split: str = "train", edges: Sequence[float] = (0.5,)
+    path: str | PathLike[str] | None = None, *, split: str | None = None, edges: Sequence[float] = (0.5,)
 ) -> Corpus:
     """Comments of Civil Comments, also known as Jigsaw Unintended Bias.
 
@@ -54,8 +54,8 @@ def civil_comments(
     ----------
     path : path, optional
         A file in one of the three layouts; fetched from the hub if omitted.
-    split : {"train", "validation", "test"}
-        Which part to fetch from the hub; a file is taken whole.
+    split : {"train", "validation", "test"}, optional
+        Which part to fetch from the hub, "train" if omitted; a file is taken whole.
     edges : sequence of float
         Where the toxicity score (0 to 1) is cut into states; a bin contains its lower edge. The published rule, the
         default, calls a comment toxic from one half on.
@@ -66,17 +66,10 @@ def civil_comments(
         Extra columns: ``toxicity`` and the six kinds; with Kaggle's layouts also ``created_date`` (UTC), ``rating``,
         the 24 identities (missing unless a rater looked for them) and the counts. One environment, 0.
 
-    Raises
-    ------
-    ValueError
-        If the file is damaged, has another layout, holds a score outside 0 to 1, or one id on different rows.
-    FileNotFoundError
-        If there is no such file, or the hub cannot be reached.
-
     Notes
     -----
-    The same text may stand under several ids with different scores: such rows are kept and counted.
-    The texts hold slurs: print numbers. Described in `reference/data-sets`.
+    The same text may stand under several ids with different scores: such rows are kept and counted. The texts hold
+    slurs: print numbers.
 
     Examples
     --------
@@ -90,8 +83,8 @@ def civil_comments(
     0      0   3       0.1
     1      1   4       0.8
     """
-    _validate.one_of("split", split, tuple(SHARDS))
-    shards, size = SHARDS[split]
+    shards, size = SHARDS[_validate.one_of("split", "train" if split is None else split, tuple(SHARDS))]
+    files.refuse_with_path(path, "split", split)
     paths = [files.from_hub(REPOSITORY, file, size) for file in shards] if path is None else [Path(path)]
     path = paths[0]
     columns = files.columns_of(path)

@@ -305,6 +305,12 @@ def shown(value: Any) -> str:
     return repr(value) if len(str(value)) <= 12 else f"text of {len(str(value)):,} characters"
 
 
+def refuse_with_path(path: object, name: str, value: object) -> None:
+    """Refuse an argument that says what to fetch where there is a file already: it would be ignored."""
+    if path is not None and value is not None:
+        raise ValueError(f"`{name}` must be left out with a file of your own, which is read whole. Got {value!r}.")
+
+
 def from_hub(repository: str, file: str, size: str) -> Path:
     """Path of a file of a data set on the Hugging Face hub, fetched unless it is there already."""
     command = f"hf download {repository} {file} --repo-type dataset"

@@ -6,7 +6,7 @@ say whether a headline came before or after the close of its day, and a join on 
 The state used here starts at the close of the day of the news: 1 where the adjusted close rises from the last trading
 day up to the date to the next one, 0 where it does not. News of the evening lies inside it; `reading.returns` has a
 window that begins after it.
-Source: Dong, Fan and Peng (2024).
+Source: Dong, Fan and Peng (2024). Described in `reference/data-sets`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def fnspid_news(
     symbols: Collection[str] | None = None,
     text: str = "title",
     prices: Corpus | None = None,
-    part: str = "All_external",
+    part: str | None = None,
 ) -> Corpus:
     """News of FNSPID, one row per headline, oldest first within each share.
 
@@ -59,8 +59,8 @@ def fnspid_news(
         What to take as the text: the headline, or the article where there is one.
     prices : Corpus, optional
         What `fnspid_prices` returned: gives each row its state. Without it `state` is missing in every row.
-    part : {"All_external", "nasdaq"}
-        Which file to fetch from the hub.
+    part : {"All_external", "nasdaq"}, optional
+        Which file to fetch from the hub, "All_external" if omitted.
 
     Returns
     -------
@@ -68,17 +68,6 @@ def fnspid_news(
         ``environment`` is the share, ``id`` the record in the file. Extra columns: ``date`` (UTC), ``clock`` ("no
         clock" for midnight, else "8 h early": do not use the time of day), ``title``, ``publisher``, ``url`` and
         ``repeated_title`` (the share has an earlier row with this headline).
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged, has another layout, or nothing is left of it.
-    FileNotFoundError
-        If there is no such file, or the hub cannot be reached.
-
-    Notes
-    -----
-    Described in `reference/data-sets`.
 
     Examples
     --------
@@ -92,8 +81,9 @@ def fnspid_news(
     0         ABC  no clock
     """
     _validate.one_of("text", text, ("title", "article"))
-    _validate.one_of("part", part, tuple(NEWS_FILES))
-    path = files.from_hub(REPOSITORY, *NEWS_FILES[part]) if path is None else Path(path)
+    file = NEWS_FILES[_validate.one_of("part", "All_external" if part is None else part, tuple(NEWS_FILES))]
+    files.refuse_with_path(path, "part", part)
+    path = files.from_hub(REPOSITORY, *file) if path is None else Path(path)
     symbols = _listed(symbols)
     columns = files.columns_of(path)
     files.layout_of(path, columns, "fnspid_news")
@@ -171,18 +161,6 @@ def fnspid_prices(path: str | PathLike[str] | None = None, *, symbols: Collectio
         No ``text``. ``state`` is 1 where the adjusted close rises to the next trading day, 0 where it does not,
         missing on the last; ``environment`` is the share and ``id`` share and day. Extra columns: ``date`` (UTC
         midnight), ``open``, ``high``, ``low``, ``close``, ``adj_close``, ``volume``.
-
-    Raises
-    ------
-    ValueError
-        If a file is damaged, has another layout, holds a price that is no number, or two rows of one day that
-        differ.
-    FileNotFoundError
-        If there is no such file, or the hub cannot be reached.
-
-    Notes
-    -----
-    Described in `reference/data-sets`.
 
     Examples
     --------

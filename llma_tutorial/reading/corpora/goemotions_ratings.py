@@ -3,7 +3,7 @@
 The full data set, `goemotions_1.csv` to `goemotions_3.csv`, has one row for each rater of a comment, so that raters can
 be told apart and followed. A comment's state comes from its raters: 1 where at least half of them marked one of the
 `emotions` asked for. So a rater has a share in the state; judge a rater by a state that the others made (`votes`).
-Source: Demszky et al. (2020).
+Source: Demszky et al. (2020). Described in `reference/data-sets`.
 """
 
 from __future__ import annotations
@@ -53,17 +53,9 @@ def goemotions(
         rater marked one of `emotions`), ``raters`` and ``votes`` (how many read the comment, how many of them marked),
         ``subreddit``, and the 28 emotions, 0 or 1. The author of a comment is never read.
 
-    Raises
-    ------
-    ValueError
-        If a file is damaged, has another layout (such as the published split, which has no raters), holds a mark that
-        is neither 0 nor 1, or two different judgements of one rater on one comment.
-    FileNotFoundError
-        If there is no such file.
-
     Notes
     -----
-    The comments hold slurs: print numbers. Described in `reference/data-sets`.
+    The comments hold slurs: print numbers.
 
     Examples
     --------

@@ -11,6 +11,9 @@
 
 A section may be continued further down under the same header. Each one, words too, needs both splits, so that a
 reader can be tested on sentences, or words, or both, that it has never seen. What does not fit is refused by line.
+
+`Writer` makes a text of what is to be stated: its sentences in any order, among some that answer nothing, one word for
+each slot throughout, now and then a typing error. Described in `reference/data-sets`, section "Generated texts".
 """
 
 from __future__ import annotations
@@ -87,15 +90,6 @@ def parse(text: str, questions: Sequence[str], name: str = "patterns") -> Gramma
     Returns
     -------
     Grammar
-
-    Raises
-    ------
-    ValueError
-        If a section is unknown, empty or lacks a split, a slot has no words, or a sentence stands there twice.
-
-    Notes
-    -----
-    Described in `reference/data-sets`, section "Generated texts".
 
     Examples
     --------

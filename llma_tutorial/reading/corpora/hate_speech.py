@@ -3,7 +3,7 @@
 Published as one row per annotation; a comment is one text, so annotations are merged by `comment_id`: the median of
 each item (halves occur), the score as it is (it is the same in every row of a comment). The state is the bin of the
 score: 0 below -4, then [-4, 0), [0, 1), [1, 2), [2, 2.5), and 5 from 2.5 on; the higher, the more hateful.
-Source: Kennedy, Bacon, Sahn and von Vacano (2020); Sachdeva et al. (2022).
+Source: Kennedy, Bacon, Sahn and von Vacano (2020); Sachdeva et al. (2022). Described in `reference/data-sets`.
 """
 
 from __future__ import annotations
@@ -51,16 +51,9 @@ def measuring_hate_speech(
         Extra columns: ``score``, the ten items from 0 to 4 (``hatespeech``: 0 to 2; higher is always more hateful),
         ``n_annotations`` and, where published, ``platform``. One environment, 0.
 
-    Raises
-    ------
-    ValueError
-        If the file is damaged, has another layout, or holds an item or a score that is no number in its range.
-    FileNotFoundError
-        If there is no such file, or the hub cannot be reached.
-
     Notes
     -----
-    The texts hold strong slurs: print numbers. Described in `reference/data-sets`.
+    The texts hold strong slurs: print numbers.
 
     Examples
     --------

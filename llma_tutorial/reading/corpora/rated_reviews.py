@@ -8,6 +8,7 @@ one sentence to the next, so there is "a rater" here and no matrix for each of t
 The products are in no file. Reviews come in blocks, told apart by the words in them (`PRODUCTS`); of the cameras,
 "Canon" and "G3" rule up to review 142, "Nikon" from 145 on, and 143 and 144, which name no maker, speak like those
 after them. Nobody may pass the sentences on: print numbers, and show a reader the call that prints one.
+Described in `reference/data-sets`.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def human_reviews(
     Notes
     -----
     Sentences in the same words as an earlier one are dropped ("Great phone!" says as much of any phone), except within
-    whole reviews. Spaces at both ends are taken off. Described in `reference/data-sets`.
+    whole reviews. Spaces at both ends are taken off.
     """
     _validate.one_of("state", state, ["sentence", *STATES])
     if margin is not None and state != "sentence":

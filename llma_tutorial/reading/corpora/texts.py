@@ -1,4 +1,8 @@
-"""The result of every loader, and the book-keeping of rows that leads to it."""
+"""Texts with their states: `Corpus`, the result of every loader, the account of its rows, and your own table.
+
+Every row of a source is kept, merged into another or dropped, and counted by reason (`Tally`); rows that do not add up
+are an error. Printed, a corpus shows numbers and no text. Described in `reference/data-sets`.
+"""
 
 from __future__ import annotations
 
@@ -49,10 +53,6 @@ class Corpus:
         Rows left out, by reason.
     noted : mapping of str to int
         Rows kept although something about them is worth knowing.
-
-    Notes
-    -----
-    Printed, a corpus shows these numbers and no text: some of the data sets are hateful by design.
     """
 
     frame: pd.DataFrame
@@ -176,18 +176,6 @@ def from_csv(
     Corpus
         No extra columns.
 
-    Raises
-    ------
-    ValueError
-        If the file is damaged, a column is missing, a state is none of those allowed, or an identifier stands on
-        rows that differ.
-    FileNotFoundError
-        If there is no such file.
-
-    Notes
-    -----
-    Described in `reference/data-sets`.
-
     Examples
     --------
     >>> import tempfile
@@ -200,6 +188,8 @@ def from_csv(
     1     Still going.      1            0   2
     """
     path = Path(path)
+    if states is not None and (isinstance(states, str) or len(set(states)) < len(states)):
+        raise ValueError(f"`states` must be a list of different words. Got {states!r}.")
     names = {"text": text, "state": state, "environment": environment, "id": id}
     names = {tidy: name for tidy, name in names.items() if name is not None}
     columns = files.columns_of(path)

@@ -13,6 +13,10 @@ so that the law of the answers is exact. Attributes are independent given the st
 question, nothing excludes and nothing is cut; a statement such as "it broke after a week", a defect and a no to
 `durable`, ties its two answers together.
 Around the statements stand sentences that answer nothing; order, words and typing errors are drawn at random.
+
+The honest test holds texts that come from no grammar, each written on its own, with labels (`honest/README.md` says
+what they mean). Nobody who tunes a grammar or a model looks at them.
+Described in `reference/data-sets`, section "Generated texts"; chapter `reading/llm-as-sensor`.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.resources import as_file, files
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -170,6 +175,8 @@ class World:
         if not 0 < _validate.number("denial", self.denial) < 1:
             raise ValueError(f"`denial` must be above 0 and below 1. Got {self.denial:g}.")
         _validate.integer("longest", self.longest, 1)
+        for question in {*self.excludes, *chain(*self.excludes.values())}:
+            _validate.one_of("excludes", question, self.questions)
         if self.stars is not None:
             stars = _validate.probabilities("stars", self.stars, (len(self.states), 5))
             object.__setattr__(self, "stars", stars)
@@ -256,15 +263,6 @@ def world(name: str) -> World:
     -------
     World
 
-    Raises
-    ------
-    ValueError
-        If there is no world of that name.
-
-    Notes
-    -----
-    Described in `reference/data-sets`, section "Generated texts".
-
     Examples
     --------
     >>> world("reviews").yes_probabilities.round(3).tolist()  # rows: bad, good
@@ -309,17 +307,6 @@ def generate(
     Corpus
         ``environment`` holds the stars of reviews, else 0. Extra columns: one per question, "yes", "no" or "unsaid".
 
-    Raises
-    ------
-    ValueError
-        If an argument is out of range.
-    TypeError
-        If `rng` is no numpy Generator.
-
-    Notes
-    -----
-    Described in `reference/data-sets`, section "Generated texts".
-
     Examples
     --------
     >>> frame = generate(world("reviews"), 500, rng=np.random.default_rng(1)).frame
@@ -362,15 +349,10 @@ def honest_test(name: str) -> Corpus:
         Like those of `generate`: ``environment`` holds the stars of reviews, else 0, and there is one column for each
         question of the world of that name, "yes", "no" or "unsaid".
 
-    Raises
-    ------
-    ValueError
-        If there is no test of that name.
-
     Notes
     -----
     132 reviews, 138 comments and 154 headlines, written and labelled by one hand; every name is invented, and every
-    answer occurs often enough for a balanced accuracy. Chapter: `reading/llm-as-sensor`.
+    answer occurs often enough for a balanced accuracy.
 
     Examples
     --------
