@@ -56,7 +56,7 @@ class Boltzmann(Likelihood):
     largest_gradient: float | None = None
 
     def __post_init__(self) -> None:
-        bits = _visible_bits(self.n_questions, self.n_answers)
+        bits = _count_bits(self.n_questions, self.n_answers)
         visible = _validate.real_array("visible_bias", self.visible_bias, (None, bits))
         hidden = _validate.real_array("hidden_bias", self.hidden_bias, (len(visible), None))
         weights = _validate.real_array("weights", self.weights, (bits, hidden.shape[1]))
@@ -71,7 +71,7 @@ class Boltzmann(Likelihood):
         return logsumexp(self._scores(patterns(self.n_questions, self.n_answers)), axis=0)
 
     def _scores(self, answers: np.ndarray) -> np.ndarray:
-        bits = _bits(answers, self.n_answers)
+        bits = visible_bits(answers, self.n_answers)
         fields = (bits @ self.weights)[:, None] + self.hidden_bias
         return bits @ self.visible_bias.T + np.logaddexp(0, fields).sum(axis=2)
 
@@ -135,14 +135,14 @@ def fit_boltzmann(
     if penalty == 0:
         raise ValueError("`penalty` must be above 0, so that answers never seen keep a probability. Got 0.")
     rng, n_questions = _validate.generator(rng), answers.shape[1]
-    n_bits = _visible_bits(n_questions, n_answers)
-    bits = _bits(patterns(n_questions, n_answers), n_answers)
+    n_bits = _count_bits(n_questions, n_answers)
+    bits = visible_bits(patterns(n_questions, n_answers), n_answers)
     place = states * len(bits) + encode(answers, n_answers)
     shares = np.bincount(place, minlength=n_states * len(bits)).reshape(n_states, -1) / len(states)
     sizes = (n_states * n_bits, n_states * n_hidden, n_bits * n_hidden)
 
     def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
-        value, gradient = _mean_log_likelihood(parameters, bits, shares, n_hidden)
+        value, gradient = value_and_gradient(parameters, bits, shares, n_hidden)
         shrink = penalty / len(states)
         return shrink / 2 * parameters @ parameters - value, shrink * parameters - gradient
 
@@ -157,7 +157,7 @@ def fit_boltzmann(
     return Boltzmann(n_questions, n_answers, *fitted, float(np.abs(best.jac).max()))
 
 
-def _mean_log_likelihood(
+def value_and_gradient(
     parameters: np.ndarray, bits: np.ndarray, shares: np.ndarray, n_hidden: int
 ) -> tuple[float, np.ndarray]:
     """Nats per text and their gradient at `parameters`; `shares` (X, patterns) sum to 1 over all."""
@@ -180,12 +180,12 @@ def _unpack(
     return visible.reshape(n_states, n_bits), hidden.reshape(n_states, n_hidden), weights.reshape(n_bits, n_hidden)
 
 
-def _bits(answers: np.ndarray, n_answers: int) -> np.ndarray:
+def visible_bits(answers: np.ndarray, n_answers: int) -> np.ndarray:
     """Visible bits (texts, k (V - 1)): yes and said, where answers are yes, no and unsaid."""
     return (answers[:, :, None] <= np.arange(n_answers - 1)).reshape(len(answers), -1).astype(float)
 
 
-def _visible_bits(n_questions: int, n_answers: int) -> int:
+def _count_bits(n_questions: int, n_answers: int) -> int:
     bits = n_questions * (n_answers - 1)
     if bits > MAX_BITS:
         raise ValueError(

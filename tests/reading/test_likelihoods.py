@@ -158,17 +158,17 @@ def test_partition_function_and_law_equal_brute_force(k, v, hidden):
 
 def test_gradient_equals_finite_differences():
     rng = np.random.default_rng(5)
-    bits = boltzmann._bits(np.array(list(itertools.product(range(3), repeat=2))), 3)
+    bits = boltzmann.visible_bits(np.array(list(itertools.product(range(3), repeat=2))), 3)
     shares = rng.dirichlet(np.ones(18)).reshape(2, 9)
     parameters = rng.normal(size=2 * 4 + 2 * 3 + 4 * 3)
 
     def value(point):
-        return boltzmann._mean_log_likelihood(point, bits, shares, 3)[0]
+        return boltzmann.value_and_gradient(point, bits, shares, 3)[0]
 
-    exact = boltzmann._mean_log_likelihood(parameters, bits, shares, 3)[1]
+    exact = boltzmann.value_and_gradient(parameters, bits, shares, 3)[1]
     assert exact == pytest.approx(approx_fprime(parameters, value, 1e-7), abs=1e-6)
     # A planted fault is seen: the gradient of a neighbour is another one.
-    assert np.abs(boltzmann._mean_log_likelihood(parameters + 0.01, bits, shares, 3)[1] - exact).max() > 1e-4
+    assert np.abs(boltzmann.value_and_gradient(parameters + 0.01, bits, shares, 3)[1] - exact).max() > 1e-4
 
 
 def test_without_weights_the_machine_is_naive_bayes():

@@ -312,7 +312,7 @@ def test_texts_are_made_of_their_split_and_labelled_by_their_sentences(name, hel
             hits = [(m.end(), s) for s, lines in sections.items() for line in lines if (m := line.match(rest))]
             assert hits, f"No sentence of the split begins {rest[:60]!r}"
             end, section = max(hits, key=lambda hit: hit[0])
-            answers |= world._answers(section) if isinstance(section, tuple) else {}
+            answers |= world.said_by(section) if isinstance(section, tuple) else {}
             rest, sentences = rest[end:].lstrip(), sentences + 1
         assert {q: answers.get(q, "unsaid") for q in world.questions} == {q: row[q] for q in world.questions}
         assert 1 <= sentences <= 5

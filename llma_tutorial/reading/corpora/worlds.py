@@ -189,7 +189,7 @@ class World:
     @cached_property
     def texts(self) -> list[tuple[tuple[Statement, ...], tuple[int, ...]]]:
         """Every admissible set of statements, with the answers that follow: indices into ANSWERS."""
-        statements = [(statement, self._answers(statement)) for statement in self.grammar.statements]
+        statements = [(statement, self.said_by(statement)) for statement in self.grammar.statements]
         found = [((), {})]
         stack = [((), {}, 0)]
         while stack:
@@ -205,7 +205,7 @@ class World:
         codes = {answer: code for code, answer in enumerate(ANSWERS)}
         return [(chosen, tuple(codes[said.get(q, "unsaid")] for q in self.questions)) for chosen, said in found]
 
-    def _answers(self, statement: Statement) -> dict[str, str]:
+    def said_by(self, statement: Statement) -> dict[str, str]:
         """What a statement answers, with what its yes excludes."""
         answers = dict(statement)
         for question, answer in statement:
