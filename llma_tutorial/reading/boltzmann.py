@@ -94,12 +94,8 @@ def fit_boltzmann(
 
     Parameters
     ----------
-    states : array-like of int, shape (n,)
-        True state of each text.
-    answers : array-like of int, shape (n, k)
-        Answers to each question, 0..V-1; ``k (V - 1)`` is 12 at most.
-    n_states, n_answers : int
-        X and V.
+    states, answers, n_states, n_answers
+        As for `fit_counts`; ``k (V - 1)`` is 12 at most.
     n_hidden : int
         Hidden bits J.
     penalty : float
@@ -115,8 +111,6 @@ def fit_boltzmann(
 
     Raises
     ------
-    ValueError
-        If an argument is malformed or there are more than 12 visible bits.
     RuntimeError
         If no start converges.
 

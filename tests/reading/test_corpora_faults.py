@@ -339,6 +339,7 @@ def test_arguments():
         (lambda: corpora.fnspid_news("t.csv", part="nasdaq"), "`part` must be left out with a file of your own"),
         (lambda: corpora.amazon_reviews("t.json", category="Books"), "`category` must be left out with a file"),
         (lambda: corpora.amazon_reviews(products={"B1": 1}, good_from=3), "`good_from` must be left out where"),
+        (lambda: corpora.fnspid_news("t.csv", symbols=[]), "`symbols` must name at least one share, or be left out"),
         (lambda: corpora.from_csv("t.csv", text="t", state="s", states=["a", "a"]), "must be a list of different"),
         (lambda: corpora.from_csv("t.csv", text="t", state="s", states="ab"), "`states` must be a list of different"),
     ],

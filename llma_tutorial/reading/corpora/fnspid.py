@@ -83,8 +83,8 @@ def fnspid_news(
     _validate.one_of("text", text, ("title", "article"))
     file = NEWS_FILES[_validate.one_of("part", "All_external" if part is None else part, tuple(NEWS_FILES))]
     files.refuse_with_path(path, "part", part)
-    path = files.from_hub(REPOSITORY, *file) if path is None else Path(path)
     symbols = _listed(symbols)
+    path = files.from_hub(REPOSITORY, *file) if path is None else Path(path)
     columns = files.columns_of(path)
     files.layout_of(path, columns, "fnspid_news")
     wanted = ["date", "article_title", "stock_symbol", "url", "publisher", *["article"] * (text == "article")]
@@ -116,8 +116,11 @@ def fnspid_news(
 
 
 def _listed(symbols: Collection[str] | None) -> list[str]:
-    """Symbols as a list, empty if none were named; one alone may come without a list."""
-    return [symbols] if isinstance(symbols, str) else list(symbols or [])
+    """Symbols as a list, empty if the argument was left out; one alone may come without a list."""
+    listed = [symbols] if isinstance(symbols, str) else list(symbols or [])
+    if symbols is not None and not listed:
+        raise ValueError("`symbols` must name at least one share, or be left out. Got none.")
+    return listed
 
 
 def _of_symbols(chunk: pd.DataFrame, symbols: list[str], tally: Tally) -> pd.DataFrame:
@@ -174,8 +177,8 @@ def fnspid_prices(path: str | PathLike[str] | None = None, *, symbols: Collectio
     0      1  ABC 2020-03-09
     1   <NA>  ABC 2020-03-10
     """
-    path = files.from_hub(REPOSITORY, *PRICE_FILE) if path is None else Path(path)
     symbols, tally = _listed(symbols), Tally()
+    path = files.from_hub(REPOSITORY, *PRICE_FILE) if path is None else Path(path)
     if files.kind_of(path) != "zip":
         symbols = symbols or [path.name.split(".")[0].upper()]
         if len(symbols) > 1:

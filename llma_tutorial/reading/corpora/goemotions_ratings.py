@@ -42,7 +42,7 @@ def goemotions(
     Parameters
     ----------
     paths : path or sequence of paths
-        One or more of the three CSV files of the full data set.
+        One or more of the three CSV files of the full data set (the published split has no raters).
     emotions : sequence of str
         A comment has state 1 where at least half of its raters marked one of these.
 

@@ -83,8 +83,6 @@ def human_reviews(
     ------
     FileNotFoundError
         If the reviews have not been fetched; says what to run.
-    ValueError
-        If a file is another one than was published, or an argument is out of range.
 
     Notes
     -----

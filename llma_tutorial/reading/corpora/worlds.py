@@ -35,22 +35,7 @@ from llma_tutorial import _validate, beliefs
 from llma_tutorial.reading.corpora.grammar import ANSWERS, Grammar, Statement, Writer, parse, uniforms
 from llma_tutorial.reading.corpora.texts import About, Corpus
 
-# Rates of headlines: falls, rises, in texts that say nothing about the state.
-_HEADLINES = {
-    "earnings_beat": (0.05, 0.22, 0.12),
-    "earnings_miss": (0.22, 0.05, 0.12),
-    "guidance_raised": (0.03, 0.16, 0.12),
-    "guidance_cut": (0.16, 0.03, 0.12),
-    "product_launch": (0.08, 0.16, 0.12),
-    "product_problem": (0.14, 0.04, 0.12),
-    "lawsuit": (0.12, 0.06, 0.12),
-    "regulator": (0.12, 0.06, 0.12),
-    "acquisition": (0.08, 0.12, 0.12),
-    "executive_leaves": (0.1, 0.05, 0.12),
-    "layoffs": (0.09, 0.06, 0.12),
-    "analyst_upgrade": (0.03, 0.14, 0.12),
-    "analyst_downgrade": (0.14, 0.03, 0.12),
-}
+# How a question is put to a reader, two ways; of headlines also its rate where the price falls and where it rises.
 WORDINGS = {
     "defects": ("does it have defects?", "is something wrong with it?"),
     "durable": ("does it last?", "is it durable?"),
@@ -62,20 +47,23 @@ WORDINGS = {
     "violence": ("does it promote violence?", "should they be hurt?"),
     "genocide": ("does it promote genocide?", "should they all disappear?"),
     "respectful": ("is it respectful?", "does the writer respect them?"),
-    "earnings_beat": ("did earnings beat forecasts?", "was profit above what was expected?"),
-    "earnings_miss": ("did earnings miss forecasts?", "was profit below what was expected?"),
-    "guidance_raised": ("was the outlook raised?", "does the company expect more than before?"),
-    "guidance_cut": ("was the outlook cut?", "does the company expect less than before?"),
-    "product_launch": ("was a product launched?", "is there a new product?"),
-    "product_problem": ("is there a product problem?", "did a product fail?"),
-    "lawsuit": ("is there a lawsuit?", "is the company in court?"),
-    "regulator": ("does a regulator act?", "is an authority looking into it?"),
-    "acquisition": ("is there an acquisition?", "does one company buy another?"),
-    "executive_leaves": ("does an executive leave?", "is somebody at the top going?"),
-    "layoffs": ("are there layoffs?", "are jobs cut?"),
-    "analyst_upgrade": ("did an analyst upgrade it?", "do analysts like it better?"),
-    "analyst_downgrade": ("did an analyst downgrade it?", "do analysts like it less?"),
 }
+_HEADLINES = {
+    "earnings_beat": (0.05, 0.22, "did earnings beat forecasts?", "was profit above what was expected?"),
+    "earnings_miss": (0.22, 0.05, "did earnings miss forecasts?", "was profit below what was expected?"),
+    "guidance_raised": (0.03, 0.16, "was the outlook raised?", "does the company expect more than before?"),
+    "guidance_cut": (0.16, 0.03, "was the outlook cut?", "does the company expect less than before?"),
+    "product_launch": (0.08, 0.16, "was a product launched?", "is there a new product?"),
+    "product_problem": (0.14, 0.04, "is there a product problem?", "did a product fail?"),
+    "lawsuit": (0.12, 0.06, "is there a lawsuit?", "is the company in court?"),
+    "regulator": (0.12, 0.06, "does a regulator act?", "is an authority looking into it?"),
+    "acquisition": (0.08, 0.12, "is there an acquisition?", "does one company buy another?"),
+    "executive_leaves": (0.1, 0.05, "does an executive leave?", "is somebody at the top going?"),
+    "layoffs": (0.09, 0.06, "are there layoffs?", "are jobs cut?"),
+    "analyst_upgrade": (0.03, 0.14, "did an analyst upgrade it?", "do analysts like it better?"),
+    "analyst_downgrade": (0.14, 0.03, "did an analyst downgrade it?", "do analysts like it less?"),
+}
+WORDINGS |= {question: tuple(words) for question, (_, _, *words) in _HEADLINES.items()}
 _HOSTILE = ("insulting", "dehumanizing", "humiliating", "violence", "genocide")
 SETTINGS = {
     "reviews": {
@@ -106,8 +94,8 @@ SETTINGS = {
     "headlines": {
         "states": ("falls", "rises"),
         "questions": tuple(_HEADLINES),
-        "rates": np.array(list(_HEADLINES.values()))[:, :2].T,
-        "training_rates": np.array(list(_HEADLINES.values()))[:, 2],
+        "rates": [[row[state] for row in _HEADLINES.values()] for state in (0, 1)],
+        "training_rates": [0.12] * len(_HEADLINES),
         "denial": 0.08,
         "longest": 3,
         "excludes": {
