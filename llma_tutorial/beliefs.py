@@ -269,8 +269,13 @@ def draw(law: np.ndarray, uniforms: np.ndarray, rows: np.ndarray | None = None) 
     if rows is None:
         rows = np.arange(len(law))
     drawn = np.zeros(uniforms.shape, dtype=_validate.smallest(law.shape[-1]))
-    for bound in bounds.T:
-        drawn += uniforms >= bound[rows]
+    if law.shape[-1] <= 64:
+        for bound in bounds.T:
+            drawn += uniforms >= bound[rows]
+        return drawn
+    rows = np.broadcast_to(rows, uniforms.shape)
+    for row in np.unique(rows):
+        drawn[rows == row] = np.searchsorted(bounds[row], uniforms[rows == row], side="right")
     return drawn
 
 

@@ -201,6 +201,16 @@ def test_draws_are_those_of_numpy():
     assert np.array_equal(draw(law, uniforms, np.arange(3)[:, None])[2], draw(law[2], uniforms[2]))
 
 
+def test_many_outcomes_are_drawn_like_few():
+    law = np.random.default_rng(5).dirichlet(np.ones(100), 4)
+    uniforms, rows = np.random.default_rng(6).random((4, 50)), np.arange(4)[:, None]
+    drawn = draw(law, uniforms, rows)
+    assert np.array_equal(
+        drawn, [[(row.cumsum()[:-1] <= u).sum() for u in us] for row, us in zip(law, uniforms, strict=True)]
+    )
+    assert drawn.dtype == np.int8
+
+
 def test_the_end_of_a_row_is_never_passed():
     law = np.full(10, 0.1)  # sums to 1 - 1e-16
     assert draw(law, np.array([np.nextafter(1.0, 0.0)])).tolist() == [9]
