@@ -112,6 +112,13 @@ def test_only_other_numbers_make_a_study_stale(study, old, new, wrong):
         assert study.read_text() == saved
 
 
+def test_every_entry_may_have_decimals_of_its_own(study):
+    found, saved = {"half": [1.52], "square": 9.0}, {"half": [1.5], "square": 9.004}
+    assert studies.differences(found, saved, {"half": 1, "square": 2}) == []
+    assert studies.differences(found, saved, {"half": 1, "square": 3}) == ["result['square'] is 9.0, saved is 9.004"]
+    assert studies.differences(found, saved, {"half": 2, "square": 2}) == ["result['half'][0] is 1.52, saved is 1.5"]
+
+
 def test_a_missing_study_is_not_fresh(tmp_path):
     assert not studies.is_fresh(tmp_path / "squares.json")
 

@@ -3,7 +3,7 @@
 A study is a module with
     STUDY      {"title": ..., "chapter": ...}
     PROBE      {"cell": {...}, "digits": ...}: arguments that pick out a cell which takes seconds, and the number of
-               decimals to which its numbers are the study's word
+               decimals to which its numbers are the study's word, one for all or one for each entry of the result
     cells()    a list of keyword arguments, the seed among them
     compute()  takes one of them, returns a dict
 
@@ -96,10 +96,11 @@ def is_fresh(path: Path) -> bool:
 # --- the probe ------------------------------------------------------------------------------------------------------
 
 
-def differences(found: object, saved: object, digits: int, place: str = "result") -> list[str]:
+def differences(found: object, saved: object, digits: int | dict, place: str = "result") -> list[str]:
     """Where two results differ: numbers beyond half a unit of the last of `digits` decimals, all else at all."""
     if isinstance(found, dict) and isinstance(saved, dict) and found.keys() == saved.keys():
-        return [d for key in saved for d in differences(found[key], saved[key], digits, f"{place}[{key!r}]")]
+        decimals = digits if isinstance(digits, dict) else dict.fromkeys(saved, digits)
+        return [d for key in saved for d in differences(found[key], saved[key], decimals[key], f"{place}[{key!r}]")]
     if isinstance(found, list) and isinstance(saved, list) and len(found) == len(saved):
         return [
             d
