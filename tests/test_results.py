@@ -95,14 +95,14 @@ def test_changed_code_makes_a_study_stale(study):
         ("by hand", "by code", "cell 1['way'] is 'by code', saved is 'by hand'"),
         ('"half"', '"halved"', "cell 1 is {'square': 9, 'halved': [1.5, None], 'way': 'by hand'}, saved is "
          "{'square': 9, 'half': [1.5, None], 'way': 'by hand'}"),
-        ('"value": 2', '"value": 4', "the cells are others"),
+        ('"value": 3', '"value": 4', "the probe is another cell"),
     ],
 )  # fmt: skip
 def test_only_other_numbers_make_a_study_stale(study, old, new, wrong):
     study.with_suffix(".py").write_text(SCRIPT.replace(old, new))
     saved = study.read_text()
     assert not studies.is_fresh(study)
-    assert studies.mend(study) == ([] if wrong is None else [wrong])
+    assert studies.mend(study)[0] == ([] if wrong is None else [wrong])
     assert studies.is_fresh(study) == (wrong is None)
     if wrong is None:
         after = json.loads(study.read_text())
@@ -110,6 +110,20 @@ def test_only_other_numbers_make_a_study_stale(study, old, new, wrong):
         assert after["cells"] == json.loads(saved)["cells"]
     else:
         assert study.read_text() == saved
+
+
+def test_cells_that_were_added_are_computed_and_the_others_stay(study, tmp_path):
+    added = SCRIPT.replace('{"value": 2, "seed": 0}', '{"value": 5, "seed": 0}').replace(
+        "value / 2", "value / 2 + 0.004"
+    )
+    study.with_suffix(".py").write_text(added)
+    assert studies.mend(study) == ([], [{"value": 5, "seed": 0}])
+    assert not studies.is_fresh(study)
+    studies.write("squares", tmp_path, keep=True)
+    cells = json.loads(study.read_text())["cells"]
+    assert [cell["arguments"]["value"] for cell in cells] == [5, 3]
+    assert [cell["result"]["half"][0] for cell in cells] == [2.504, 1.5]
+    assert studies.is_fresh(study)
 
 
 def test_every_entry_may_have_decimals_of_its_own(study):

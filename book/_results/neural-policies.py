@@ -16,7 +16,7 @@ from llma_tutorial.control.text_line import TextLine
 STUDY = {"title": "Networks that control a line of readers", "chapter": "control/neural-policies"}
 PROBE = {  # sums in single precision, which processors round differently, step after step
     "cell": {"architecture": "linear", "batch_size": 32},
-    "digits": {"gaps": 2, "curves": 0, "gradient_norms": 1, "episodes": 0, "parameters": 0, "optimum": 5},
+    "digits": {"gaps": 2, "curves": 0, "gradient_norms": 0, "episodes": 0, "parameters": 0, "optimum": 5},
 }
 QUESTIONS = ("insulting", "humiliating", "respectful")
 READINGS = (

@@ -10,7 +10,8 @@ A study is a module with
 A saved study is fresh while the code that made it is the same: the study and every module of the package that it
 imports, directly or through others; comments and docstrings do not count. Where code has changed, the probe decides:
 it is computed again, and if it finds the saved numbers the record takes the new hash and says so ("probed"). Only
-other numbers make a study stale, and then every cell is computed again.
+other numbers make a study stale, and then every cell is computed again. Where only cells were added, the saved ones
+stay and the others are computed.
 
     python book/_tools/results.py [--force] [name ...]     mends or computes what is not fresh
 """
@@ -118,23 +119,30 @@ def probe(path: Path) -> list[str]:
     """What differs when the probe of a saved study is computed again."""
     study = load_study(path.with_suffix(".py"))
     saved = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    picked = study.PROBE["cell"].items()
-    number, cell = next((i, c) for i, c in enumerate(saved) if picked <= c["arguments"].items())
-    if [c["arguments"] for c in saved] != json.loads(written(study.cells())):
-        return ["the cells are others"]
+    number = next((i for i, c in enumerate(saved) if study.PROBE["cell"].items() <= c["arguments"].items()), None)
+    if number is None or saved[number]["arguments"] not in json.loads(written(study.cells())):
+        return ["the probe is another cell"]
+    cell = saved[number]
     found = json.loads(written(study.compute(**cell["arguments"])))
     return differences(found, cell["result"], study.PROBE["digits"], f"cell {number}")
 
 
-def mend(path: Path) -> list[str]:
-    """Give a study whose probe still holds the hash of today's code; else say what differs."""
-    wrong = probe(path)
-    if not wrong:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        study = load_study(path.with_suffix(".py"))
-        record |= {"code_hash": code_hash(path.with_suffix(".py")), "probed": study.PROBE}
+def mend(path: Path) -> tuple[list[str], list[dict]]:
+    """Give a study whose probe still holds the hash of today's code; else say what differs.
+
+    Also the cells that are still to be computed: none, those that were added, or all.
+    """
+    study = load_study(path.with_suffix(".py"))
+    cells = json.loads(written(study.cells()))
+    if wrong := probe(path) if path.exists() else ["it was never computed"]:
+        return wrong, cells
+    record = json.loads(path.read_text(encoding="utf-8"))
+    waiting = [cell for cell in cells if cell not in [old["arguments"] for old in record["cells"]]]
+    if not waiting:
+        kept = [cell for cell in record["cells"] if cell["arguments"] in cells]
+        record |= {"code_hash": code_hash(path.with_suffix(".py")), "probed": study.PROBE, "cells": kept}
         path.write_text(written(record) + "\n", encoding="utf-8")
-    return wrong
+    return [], waiting
 
 
 def written(record):
@@ -146,15 +154,19 @@ def written(record):
 # --- computing ------------------------------------------------------------------------------------------------------
 
 
-def write(name: str, folder: Path = FOLDER, n_jobs: int = 1) -> Path:
-    """Compute every cell of one study and save them with what is needed to repeat them.
+def write(name: str, folder: Path = FOLDER, n_jobs: int = 1, keep: bool = False) -> Path:
+    """Compute the cells of one study and save them with what is needed to repeat them; `keep` those saved before.
 
     Cells are kept in `_build` as they come, so that a run that was ended goes on where it was, if the code is the same.
     """
     script = folder / f"{name}.py"
     study, now = load_study(script), code_hash(script)
     cells = json.loads(written(study.cells()))
-    kept = Kept(BEGUN / f"{name}.jsonl", now)
+    path, kept, before = script.with_suffix(".json"), Kept(BEGUN / f"{name}.jsonl", now), {}
+    if keep:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        for cell in before["cells"]:
+            kept.found[json.dumps(cell["arguments"], sort_keys=True)] = cell["result"], 0.0
     waiting = [cell for cell in cells if kept.find(cell) is None]
     runs = Parallel(n_jobs=n_jobs, return_as="generator")(delayed(_compute)(script, cell) for cell in waiting)
     for cell, (result, seconds) in zip(waiting, runs, strict=True):
@@ -165,11 +177,10 @@ def write(name: str, folder: Path = FOLDER, n_jobs: int = 1) -> Path:
         **study.STUDY,
         "function": f"book/_results/{script.name}:compute",
         "package_version": llma_tutorial.__version__,
-        "seconds": round(sum(seconds for _, seconds in found), 1),
+        "seconds": round(before.get("seconds", 0.0) + sum(seconds for _, seconds in found), 1),
         "code_hash": now,
         "cells": [{"arguments": cell, "result": result} for cell, (result, _) in zip(cells, found, strict=True)],
     }
-    path = script.with_suffix(".json")
     path.write_text(written(record) + "\n", encoding="utf-8")
     kept.path.unlink(missing_ok=True)
     return path
@@ -217,12 +228,13 @@ def main() -> None:
         if not arguments.force and is_fresh(path):
             print(f"{name}: fresh", flush=True)
             continue
-        wrong = mend(path) if path.exists() and not arguments.force else ["it is to be computed"]
-        if not wrong:
+        wrong, waiting = (["all of it, as you wish"], None) if arguments.force else mend(path)
+        if wrong or waiting:
+            print(f"{name}: {wrong[0] if wrong else f'{len(waiting)} cells were added'}", flush=True)
+            written_to = write(name, n_jobs=arguments.n_jobs, keep=not wrong)
+            print(f"{name}: wrote {written_to.relative_to(ROOT)}", flush=True)
+        else:
             print(f"{name}: the code has changed, the numbers have not", flush=True)
-            continue
-        print(f"{name}: {wrong[0]}", flush=True)
-        print(f"{name}: wrote {write(name, n_jobs=arguments.n_jobs).relative_to(ROOT)}", flush=True)
 
 
 if __name__ == "__main__":
