@@ -11,6 +11,7 @@ NETWORK = {"aiohttp", "datasets", "ftplib", "httpx", "huggingface_hub", "request
 NETWORK |= {"urllib.request", "http.client"}
 LOCAL_HOST = re.compile(r"https?://(localhost|127\.0\.0\.1)\b")
 SEEDED = {"default_rng", "Generator", "SeedSequence", "BitGenerator", "PCG64", "Philox"}
+DRAWING = {"plots", "figure", "ax", "axes", "plt", "left", "right", "top", "bottom", "panel"}  # names that draw
 TORCH_SAMPLING = {"bernoulli", "multinomial", "normal", "rand", "randint", "randn", "randperm"}
 
 
@@ -106,6 +107,48 @@ def long_functions(page: Page, most: int = 10) -> list[str]:
         defined = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
         lengths = {node.name: node.end_lineno - node.lineno + 1 for node in defined}
         found += [f"{place}: `{name}` has {length} lines" for name, length in lengths.items() if length > most]
+    return found
+
+
+def only_draws(page: Page, at: int) -> bool:
+    """Whether a cell is there for its picture: at least half of its lines draw, and no later cell uses its names."""
+    cell = page.cells[at]
+    tree = ast.parse(cell.source)
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Name | ast.FunctionDef)]
+    made = {node.name if isinstance(node, ast.FunctionDef) else node.id for node in nodes if not _is_read(node)}
+    later = "\n".join(other.source for other in page.cells[at + 1 :] if other.cell_type == "code")
+    used = {node.id for node in ast.walk(ast.parse(later)) if isinstance(node, ast.Name) and _is_read(node)}
+    fresh = {node.id for node in ast.walk(ast.parse(later)) if isinstance(node, ast.Name) and not _is_read(node)}
+    if (made & used) - fresh - DRAWING:
+        return False
+    lines = [
+        (node.end_lineno - node.lineno + 1, any(isinstance(n, ast.Name) and n.id in DRAWING for n in ast.walk(node)))
+        for node in tree.body
+    ]
+    return 2 * sum(length for length, draws in lines if draws) >= sum(length for length, _ in lines)
+
+
+def _is_read(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+
+
+def unfolded(page: Page) -> list[str]:
+    """Set-up and drawing that stand open on a page, or that do not say in a word what they fold."""
+    found, first = [], True
+    for number, cell in enumerate(page.cells):
+        if cell.cell_type != "code" or not cell.source.strip():
+            continue
+        drawn = any(has_image(output) for output in cell.outputs)
+        what, first = "set-up" if first else "drawing", False
+        held = "hide-cell" in tags(cell) or cell.metadata.get("jupyter", {}).get("source_hidden")
+        wanted = what == "set-up" or (drawn and not held and only_draws(page, number))
+        place, folded = f"{page.path}, cell {number}", "hide-input" in tags(cell)
+        if wanted and not folded:
+            found.append(f"{place}: the {what} is not folded: tag it hide-input")
+        elif folded and what == "drawing" and not drawn:
+            found.append(f"{place}: folded, but it draws nothing")
+        elif folded and cell.metadata.get("mystnb", {}).get("code_prompt_show") != f"Show the {what}":
+            found.append(f"{place}: folded without the words `Show the {what}`")
     return found
 
 

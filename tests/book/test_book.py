@@ -22,7 +22,12 @@ PAGE_GUARDS = (
     guards_numbers.unused_definitions,
     guards_links.broken_links,
 )
-CHAPTER_GUARDS = (guards_chapter.missing_parts, guards_chapter.unchecked_sections, guards_chapter.exercise_faults)
+CHAPTER_GUARDS = (
+    guards_chapter.missing_parts,
+    guards_chapter.unchecked_sections,
+    guards_chapter.exercise_faults,
+    guards_notebook.unfolded,
+)
 FILE_GUARDS = (guards_repository.secrets, guards_repository.machine_paths, guards_repository.blocked_words)
 
 

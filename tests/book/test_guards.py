@@ -255,3 +255,28 @@ def test_directives_are_read_as_myst_reads_them():
     assert (outer.name, outer.argument, outer.options) == ("note", "A title", {"class": "tip"})
     assert (inner.name, inner.options) == ("exercise", {"label": "ex-1"})
     assert [part.name for part in parse(source)] == ["note", ""]
+
+
+FOLD = {"mystnb": {"code_prompt_show": "Show the set-up"}}
+DRAW = "figure, ax = plots.panels()\nax.plot(path)"
+
+
+@pytest.mark.parametrize(
+    ("cells", "fault"),
+    [
+        ([code("import numpy", tags=["hide-input"], **FOLD)], ""),
+        ([code("import numpy")], "the set-up is not folded"),
+        ([code("import numpy", tags=["hide-input"])], "without the words `Show the set-up`"),
+        ([code(DRAW, PICTURE)], "the drawing is not folded"),
+        ([code("path = simulate(society)\nright = path.mean()\nprint(right)\n" + DRAW, PICTURE)], ""),
+        ([code("path = simulate(society)\n" + DRAW, PICTURE), code("path.mean()")], ""),
+        ([code(DRAW, PICTURE, tags=["hide-input"], mystnb={"code_prompt_show": "Show the drawing"})], ""),
+        ([code(DRAW, PICTURE, jupyter={"source_hidden": True})], ""),
+        ([code("solve()", tags=["hide-input"])], "folded, but it draws nothing"),
+    ],
+)
+def test_set_up_and_drawing_are_folded(cells, fault):
+    if "import" not in cells[0].source:
+        cells = [code("import numpy", tags=["hide-input"], **FOLD), *cells]
+    findings = guards_notebook.unfolded(page(*cells))
+    assert [fault in finding for finding in findings] == [True] * bool(fault)

@@ -321,7 +321,8 @@ def test_weight_on_the_wire_counts_text_compressed(tmp_path):
 def test_what_is_wider_than_its_page_is_seen(tmp_path):
     rows = "<pre style='overflow-x: auto; width: 30rem'>{}</pre>"
     wide, narrow, folded = (rows.format(words) for words in ("wide " * 40, "narrow", "folded " * 40))
-    page = f"<!doctype html><article>{wide}{narrow}<details><summary>s</summary>{folded}</details><p style='width: 3000px'>x</p>"
+    cut_off = "<p style='width: 3000px'>x</p>"
+    page = f"<!doctype html><article>{wide}{narrow}<details><summary>s</summary>{folded}</details>{cut_off}"
     (tmp_path / "planted.html").write_text(page, encoding="utf-8")
     with browser.opened(tmp_path / "profile") as chromium:
         found = chromium.overflowing((tmp_path / "planted.html").as_uri())
