@@ -268,7 +268,7 @@ DRAW = "figure, ax = plots.panels()\nax.plot(path)"
         ([code("import numpy")], "the set-up is not folded"),
         ([code("import numpy", tags=["hide-input"])], "without the words `Show the set-up`"),
         ([code(DRAW, PICTURE)], "the drawing is not folded"),
-        ([code("path = simulate(society)\nright = path.mean()\nprint(right)\n" + DRAW, PICTURE)], ""),
+        ([code("path = simulate(society)\nshare = path.mean()\nprint(share)\n" + DRAW, PICTURE)], ""),
         ([code("path = simulate(society)\n" + DRAW, PICTURE), code("path.mean()")], ""),
         ([code(DRAW, PICTURE, tags=["hide-input"], mystnb={"code_prompt_show": "Show the drawing"})], ""),
         ([code(DRAW, PICTURE, jupyter={"source_hidden": True})], ""),
