@@ -44,8 +44,9 @@ test-pages: $(INSTALLED)
 
 lab homework: export JUPYTER_CONFIG_PATH := $(CURDIR)/book/_lab
 
-lab: $(INSTALLED)  ## open the book in JupyterLab, at its front page
-	jupyter lab book --LabApp.default_url=/lab/tree/intro.md
+lab: $(INSTALLED)  ## lay out the book in lab/ and open it in JupyterLab, at its front page
+	python book/_tools/lab.py
+	jupyter lab lab --LabApp.default_url=/lab/tree/intro.md
 
 notebooks: $(INSTALLED)  ## execute every notebook in place, write plain copies to _build/notebooks
 	python book/_tools/execute.py

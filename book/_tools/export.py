@@ -1,9 +1,9 @@
 """Plain copies of the book's notebooks, for Colab, VS Code and classic Jupyter, which do not know MyST.
 
 Theorems, exercises and admonitions become Markdown with bold headings, hints and solutions fold in <details>, code
-and outputs of a solution included, references become words and links, the caption of a figure follows it as a cell of
-its own, and the first cell installs the package where it is missing. Whatever this module does not know it refuses, so that no reader ever
-meets a raw directive.
+and outputs of a solution included, references become words and links, the caption of a figure follows it as a cell
+of its own, and the first cell installs the package where it is missing. Whatever this module does not know it
+refuses, so that no reader ever meets a raw directive.
 
     python book/_tools/export.py     writes _build/notebooks/<part>/<name>.ipynb
 """
@@ -232,8 +232,7 @@ def _inline(text, path, labels):
 
 def _role(name, content, path, labels):
     if name in ("cite:t", "cite:p", "cite"):
-        cited = [_cite(key.strip(), parentheses=name == "cite:t") for key in content.split(",")]
-        return ", ".join(cited) if name == "cite:t" else f"({'; '.join(cited)})"
+        return citation(name, content)
     if name == "math":
         return f"${content}$"
     words, _, target = content.rpartition("<")
@@ -241,7 +240,7 @@ def _role(name, content, path, labels):
     if name in ("prf:ref", "ref", "numref", "eq"):
         return _refer(target, "" if "%" in words else words, path, labels)
     if name == "doc":
-        return _link(words, _with_suffix(path, target), None, path, labels)
+        return _link(words, with_suffix(path, target), None, path, labels)
     raise ValueError(f"A role must be one that the export of notebooks knows. Got {name!r} in {path.name}.")
 
 
@@ -267,11 +266,18 @@ def _link(words, page, label, path, labels):
     return f"[{words or labels.titles[target]}]({page})"
 
 
-def _with_suffix(path, target):
+def with_suffix(path: Path, target: str) -> str:
+    """The target of a reference to a page, seen from `path`, with the suffix of its file."""
     for suffix in ("", ".ipynb", ".md"):
         if (path.parent / f"{target}{suffix}").is_file():
             return f"{target}{suffix}"
     return target
+
+
+def citation(name: str, content: str) -> str:
+    """What a citation says, each work with its address."""
+    cited = [_cite(key.strip(), parentheses=name == "cite:t") for key in content.split(",")]
+    return ", ".join(cited) if name == "cite:t" else f"({'; '.join(cited)})"
 
 
 def _cite(key, parentheses):
