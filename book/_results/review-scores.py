@@ -57,14 +57,6 @@ def cells() -> list[dict]:
                 "Is the customer satisfied? Answer no or yes.",
             ],
         },
-        "chat, sentiment": CHAT
-        | {
-            "options": SENTIMENT,
-            "questions": [
-                "Is this positive or negative? Answer with one word.",
-                "Is this negative or positive? Answer with one word.",
-            ],
-        },
     }
     shots = {
         "four examples": EXAMPLES[:4],
@@ -81,8 +73,7 @@ def cells() -> list[dict]:
     found = [{"name": "texts", "seed": 0}]
     found += [{"name": "four examples", "first": 40, **few_shot["four examples"], "seed": 0}]
     found += [{"name": name, **cell, "seed": 0} for name, cell in (few_shot | zero_shot).items()]
-    whole = {name: (few_shot | zero_shot)[name] for name in ("four examples", "plain, sentiment", "eight examples")}
-    return found + [{"name": name, "whole_reviews": True, **cell, "seed": 0} for name, cell in whole.items()]
+    return found
 
 
 def compute(name: str, seed: int, first: int | None = None, whole_reviews: bool = False, **wording: list) -> dict:
