@@ -21,7 +21,7 @@ def write(path, *sources, saved=()):
 def notebooks(tmp_path):
     """A notebook that runs, one that stops, and one that gives another number than the saved one."""
     four = nbformat.v4.new_output("stream", name="stdout", text="4\n")
-    right = write(tmp_path / "right.ipynb", "print(1)\nprint(2)", "3 + 4")
+    right = write(tmp_path / "right.ipynb", "print(1)\nprint(2)", "3 + 4", "5;")
     stops = write(tmp_path / "stops.ipynb", "1 / 0")
     other = write(tmp_path / "other.ipynb", "# NBVAL_CHECK_OUTPUT\nprint(5)", saved=[four])
     return right, stops, other
@@ -51,10 +51,10 @@ def test_what_nbval_runs_is_kept_and_what_fails_is_not(notebooks, tmp_path):
     run = subprocess.run(
         [sys.executable, *command, *map(str, notebooks)], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
-    assert "2 failed, 2 passed" in run.stdout
+    assert "2 failed, 3 passed" in run.stdout
     kept = execute.get_cache(tmp_path / "cache")
     assert [execute.is_kept(kept, path) for path in notebooks] == [True, False, False]
-    assert outputs(kept, notebooks[0]) == [["1\n2\n"], ["7"]]
+    assert outputs(kept, notebooks[0]) == [["1\n2\n"], ["7"], []]
     assert outputs(kept, notebooks[0]) == [
         [output.get("text") or output["data"]["text/plain"] for output in cell.outputs]
         for cell in execute.execute(notebooks[0])[0].cells

@@ -46,7 +46,7 @@ def evaluated(page, expression):
     return answer["result"].get("value")
 
 
-def waited(page, expression, good=bool, seconds=90):
+def waited(page, expression, good=bool, seconds=600):
     """The value of an expression on a page once it is good."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
