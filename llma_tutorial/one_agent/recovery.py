@@ -368,7 +368,7 @@ class MarginProgram:
         self.sizes = (self.payoffs.shape[1], n_environments, n_t)
 
     def solve(self, margin: float | None = None) -> tuple[np.ndarray, dict, float, float] | None:
-        """Maximise eps, or minimise sum |parameters| at a given eps (None if it cannot be reached)."""
+        """Maximise eps, or minimise the sum of absolute parameters at a given eps (None if it cannot be reached)."""
         import cvxpy as cp
 
         n_parameters, n_environments, _ = self.sizes
