@@ -103,11 +103,6 @@ def herding_signature(society: SocialLearning, least: int = 2, longest: int = 20
         With `.fuses`, `.cause` and `.advice`. Of several corrections that help, the first in the order of `corrected`
         is named.
 
-    Raises
-    ------
-    ValueError
-        If a number is malformed.
-
     Examples
     --------
     >>> from llma_tutorial.many_agents.social import SocialLearning
@@ -248,15 +243,9 @@ def probe_gradient(
     GradientProbe
         With `.verdict`, `.advice`, `.largest_gain` and `.pairs_needed`.
 
-    Raises
-    ------
-    ValueError
-        If an argument is malformed or the objective returns what is not a finite number.
-
     Notes
     -----
-    Probe where the search begins: at a minimum there is no slope,
-    and there should be none.
+    Probe where the search begins: at a minimum there is no slope, and there should be none.
 
     Examples
     --------
@@ -267,7 +256,7 @@ def probe_gradient(
     rng = _validate.generator(rng)
     theta = _validate.real_array("theta", theta, (None,) * np.ndim(theta))
     c, n_pairs = _validate.positive("perturbation", perturbation), _validate.integer("n_pairs", n_pairs, 2)
-    cost = PerturbedPair(objective, common, rng)._cost
+    cost = PerturbedPair(objective, common, rng).cost
     slopes, curvatures, flat = [], [], 0
     for _ in range(n_pairs):
         signs = rng.choice([-1.0, 1.0], theta.shape)
@@ -350,11 +339,6 @@ def recovery_signature(
     RecoverySignature
         With `.test`, `.power`, `.cause` and `.advice`.
 
-    Raises
-    ------
-    ValueError
-        If `finite_sample_test` refuses the counts or the payoffs.
-
     Examples
     --------
     >>> stakes = [[[1, 0], [0, 1]], [[3, 0], [0, 3]]]
@@ -408,8 +392,8 @@ def recovery_spread(
 
     Notes
     -----
-    A large spread is proof of too little data (or of payoffs that
-    are not identified); a small one is no proof of rationality.
+    A large spread is proof of too little data (or of payoffs that are not identified); a small one is no proof of
+    rationality.
 
     Examples
     --------
@@ -522,11 +506,6 @@ def fits_law(counts: ArrayLike, law: ArrayLike, *, n_draws: int = 999, rng: np.r
     Returns
     -------
     LawTest
-
-    Raises
-    ------
-    ValueError
-        If shapes differ, a row of the law does not sum to one, or nothing was seen.
 
     Examples
     --------

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from llma_tutorial import _validate
 from llma_tutorial.control.bounds import solve
 from llma_tutorial.control.problems import Policy, StoppingProblem, start_belief
-from llma_tutorial.control.stopping import simulate
+from llma_tutorial.control.stopping import confidence_level, simulate
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +106,7 @@ def optimality_gap(
     >>> bool(gap.low < 10 - 6.380775 < gap.high)
     True
     """
-    level, rng = _validate.number("level", level, 0, 1), _validate.generator(rng)
+    level, rng = confidence_level(level), _validate.generator(rng)
     if not isinstance(problem, StoppingProblem):
         for name, given in (("belief", belief), ("horizon", horizon)):
             if given is not None:
@@ -147,7 +147,7 @@ def median_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, floa
     (9.5, 5.0, 14.0)
     """
     values = _validate.real_array("values", values, (None,))
-    level = _validate.number("level", level, 0, 1)
+    level = confidence_level(level)
     from scipy.stats import quantile_test  # loads much, and only this needs it
 
     low, high = quantile_test(values, p=0.5).confidence_interval(level)

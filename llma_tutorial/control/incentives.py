@@ -130,11 +130,6 @@ def revealing_incentive(
     float or numpy.ndarray of shape (...)
         Zero where agents reveal for nothing.
 
-    Raises
-    ------
-    ValueError
-        If an array is malformed, or two observations share a revealing action.
-
     Examples
     --------
     >>> round(revealing_incentive([0.1, 0.9], [[0.7, 0.3], [0.3, 0.7]], [[1, 0], [0, 1]]), 6)
@@ -283,11 +278,6 @@ def simulate_offers(
         First public belief; uniform if omitted.
     rng : numpy.random.Generator
 
-    Raises
-    ------
-    ValueError
-        If an array is malformed, or an offer is negative.
-
     Notes
     -----
     Everybody knows the offers, so the public belief moves by what the actions taken reveal. Ties are resolved for
@@ -339,6 +329,15 @@ class PayerProblem(StoppingProblem):
 
     agents: Agents = None
     price: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.agents, Agents):
+            raise ValueError(f"`agents` must be given, as by payer_problem. Got {self.agents!r}.")
+        for name in ("observation_matrix", "transition_matrix"):
+            if not np.array_equal(getattr(self, name), getattr(self.agents, name)):
+                raise ValueError(f"`{name}` must be that of `agents`. Got another one.")
+        object.__setattr__(self, "price", _validate.number("price", self.price, 0))
 
     @property
     def linear_cost(self) -> bool:
@@ -461,6 +460,8 @@ def budget(problem: PayerProblem, policy: Policy, belief: ArrayLike | None = Non
     >>> round(float(free.payments), 6), round(float(free.accuracy), 6)
     (0.0, 0.844828)
     """
+    if not isinstance(problem, PayerProblem):
+        raise ValueError(f"`problem` must be one made by payer_problem. Got a {type(problem).__name__}.")
     free, dear = (evaluate(replace(problem, price=price), policy, belief, horizon=horizon) for price in (0.0, 1.0))
     right = np.where(problem.agents.loss == 0, free.outcome, 0).sum(axis=(-1, -2))
     return Budget(dear.running_cost - free.running_cost, free.lower, right, free.mean_stop_time)

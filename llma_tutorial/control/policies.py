@@ -77,11 +77,6 @@ class ThresholdPolicy:
         0 for a hard threshold. Otherwise the probability of stopping is logistic, with this scale in log-odds: one
         symbol moves the belief by its log-likelihood ratio, so that is the unit to compare with.
 
-    Raises
-    ------
-    ValueError
-        If a parameter is not finite, the softness is negative, or beliefs of another number of states are given.
-
     Notes
     -----
     Calling the policy with beliefs (n, X) returns what
@@ -103,7 +98,7 @@ class ThresholdPolicy:
     def __post_init__(self) -> None:
         theta = np.atleast_1d(np.asarray(self.theta))
         object.__setattr__(self, "theta", _validate.real_array("theta", theta, (None,) * min(max(theta.ndim, 1), 2)))
-        if self.end not in (0, -1):
+        if isinstance(self.end, bool) or self.end not in (0, -1):
             raise ValueError(f"`end` must be 0 (stop near the first state) or -1 (near the last). Got {self.end!r}.")
         object.__setattr__(self, "softness", _validate.number("softness", self.softness, 0))
 
@@ -246,7 +241,7 @@ def spsa(
     Raises
     ------
     ValueError
-        If an argument is malformed, the objective returns what is not a finite number, or no pilot finds a slope.
+        If the objective returns what is not a finite number, or no pilot finds a slope.
 
     Examples
     --------
@@ -260,9 +255,10 @@ def spsa(
     perturbation = _validate.positive("perturbation", perturbation)
     stability = n_iterations / 10 if stability is None else _validate.number("stability", stability, 0)
     share = _validate.number("average", average, 0, 1)
+    pilots = _validate.integer("pilots", pilots, 1)
     pair = PerturbedPair(objective, common, rng)
     if gain is None:
-        gain = _chosen_gain(pair, theta, perturbation, stability, _validate.integer("pilots", pilots, 1))
+        gain = _chosen_gain(pair, theta, perturbation, stability, pilots)
     gains = _validate.positive("gain", gain) / (np.arange(1, n_iterations + 1) + stability) ** GAIN_DECAY
     perturbations = perturbation / np.arange(1, n_iterations + 1) ** PERTURBATION_DECAY
     thetas, gradients, costs = [theta], [], []
@@ -281,6 +277,8 @@ class PerturbedPair:
     """Two evaluations of the objective and the gradient that they suggest."""
 
     def __init__(self, objective: Callable, common: bool, rng: np.random.Generator) -> None:
+        if common not in (True, False):
+            raise ValueError(f"`common` must be True or False. Got {common!r}.")
         self.objective, self.common, self.rng, self.n_evaluations = objective, common, rng, 0
         places = inspect.signature(objective).parameters.values()
         needed = [p for p in places if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty]
@@ -290,11 +288,12 @@ class PerturbedPair:
         """Estimate of the gradient at theta, and the costs at theta + c d and theta - c d."""
         signs = self.rng.choice([-1.0, 1.0], theta.shape)
         first, second = self.rng.integers(2**63, size=2)
-        ahead = self._cost(theta + c * signs, first)
-        behind = self._cost(theta - c * signs, first if self.common else second)
+        ahead = self.cost(theta + c * signs, first)
+        behind = self.cost(theta - c * signs, first if self.common else second)
         return (ahead - behind) / (2 * c) * signs, (ahead, behind)
 
-    def _cost(self, theta: np.ndarray, seed: int) -> float:
+    def cost(self, theta: np.ndarray, seed: int) -> float:
+        """The objective at theta, with the random numbers of a seed."""
         self.n_evaluations += 1
         cost = self.objective(theta, np.random.default_rng(seed)) if self.noisy else self.objective(theta)
         cost = np.asarray(cost, dtype=float)

@@ -46,11 +46,6 @@ class StoppingProblem:
     transition_matrix : array-like of shape (X, X), optional
         ``P[x, x']``; the identity (a fixed state) if omitted.
 
-    Raises
-    ------
-    ValueError
-        If an array is malformed or the discount is not below 1.
-
     Examples
     --------
     >>> problem = StoppingProblem([[0.7, 0.3], [0.3, 0.7]], [1, 1], [[0, 20], [20, 0]], 0.99)
@@ -254,11 +249,17 @@ def greedy(problem: StoppingProblem, value: Value) -> Policy:
     return lambda beliefs: problem.stopping_cost(beliefs) <= cost_of_going_on(problem, beliefs, value)
 
 
-def stop_probability(policy: Policy, beliefs: np.ndarray) -> np.ndarray:
-    """Probabilities of stopping, of shape (m, n), that a policy gives at beliefs of shape (n, X)."""
+def stop_probability(policy: Policy, beliefs: np.ndarray, n_policies: int | None = None) -> np.ndarray:
+    """Probabilities of stopping, of shape (m, n), that a policy gives at beliefs (n, X); m must be `n_policies`."""
     answer = np.asarray(policy(beliefs))
     if answer.dtype.kind in "US":
-        answer = answer != "continue"
+        going = answer == "continue"
+        unknown = ~(going | (answer == "stop") | (answer == "undecided"))
+        if unknown.any():
+            raise ValueError(
+                f'`policy` must return the words "stop", "continue" or "undecided". Got {str(answer[unknown][0])!r}.'
+            )
+        answer = ~going
     if answer.dtype.kind not in "bif" or answer.shape[-1:] != (len(beliefs),) or answer.ndim > 2:
         raise ValueError(
             f"`policy` must return shape (n,) or (m, n) for n beliefs. Got {answer.dtype} of shape {answer.shape} "
@@ -266,7 +267,10 @@ def stop_probability(policy: Policy, beliefs: np.ndarray) -> np.ndarray:
         )
     if not ((answer >= 0) & (answer <= 1)).all():
         raise ValueError(f"`policy` must return probabilities of stopping. Got {answer.min():g} to {answer.max():g}.")
-    return np.atleast_2d(answer).astype(float)
+    answer = np.atleast_2d(answer).astype(float)
+    if n_policies not in (None, len(answer)):
+        raise ValueError(f"`policy` must stay a family of {n_policies} at all beliefs. Got {len(answer)} policies.")
+    return answer
 
 
 def start_belief(problem: StoppingProblem, belief: ArrayLike | None) -> np.ndarray:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 ARCHITECTURES = ("linear", "mlp", "gru", "transformer")
 BASELINES = ("mean", "none")
 CHUNK = 4096  # histories that a network reads at once
+LONGEST = 255  # agents that a transformer has places for
 PATIENCE = 2.0  # added to the score of going on at first: who stops at once sees nothing to learn from
 
 
@@ -45,6 +46,8 @@ class NetworkPolicy:
 
     def __call__(self, seen: np.ndarray) -> np.ndarray:
         """Choices (n, t + 1), 0 for going on, after each beginning of what was seen, (n, t)."""
+        if np.ndim(seen) != 2 or seen.shape[1] > self.horizon:
+            raise ValueError(f"`seen` must have shape (n, t), t at most {self.horizon}. Got {np.shape(seen)}.")
         scores = self.scores(seen)
         if seen.shape[1] == self.horizon:
             scores[:, -1, 0] = -np.inf
@@ -89,11 +92,6 @@ def network(architecture: str, line: TextLine, *, width: int = 16, rng: np.rando
     -------
     torch.nn.Module
 
-    Raises
-    ------
-    ValueError
-        If there is no such architecture, or the width does not fit.
-
     Examples
     --------
     >>> line = TextLine([[0, 0, 1], [0, 1, 1]], [0, 1], [[0, 1], [1, 0]], 0.9)
@@ -108,6 +106,8 @@ def network(architecture: str, line: TextLine, *, width: int = 16, rng: np.rando
     width = _validate.integer("width", width, 1)
     if architecture == "transformer" and width % 2:
         raise ValueError(f"`width` must be even for a transformer, which has two heads. Got {width}.")
+    if architecture == "transformer" and line.horizon > LONGEST:
+        raise ValueError(f"`line` must have a horizon of at most {LONGEST} for a transformer. Got {line.horizon}.")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(_validate.generator(rng).integers(2**63)))
         made = NETWORKS[architecture](line.n_seen, 1 + line.n_actions, width)
@@ -152,7 +152,7 @@ def reinforce(
     Raises
     ------
     ValueError
-        If an argument is malformed, the network gives another shape, or its scores stop being finite.
+        If the network gives another shape, or its scores stop being finite.
 
     Examples
     --------

@@ -182,6 +182,10 @@ def evaluate(
     6.380775
     """
     belief = start_belief(problem, belief)
+    tolerance = _validate.number("tolerance", tolerance, 0)
+    max_beliefs = _validate.integer("max_beliefs", max_beliefs, 1)
+    if horizon is not None:
+        horizon = _validate.integer("horizon", horizon, 0)
     lowest, highest = problem.cost_range
     beliefs, counts = belief[None], np.zeros((1, problem.observation_matrix.shape[1]), dtype=np.int64)
     alive = np.ones((len(stop_probability(policy, beliefs)), 1))
@@ -198,7 +202,7 @@ def evaluate(
                 f"{dropped.max() * (highest - lowest):.3g} wide after {step} steps; raise `max_beliefs`, set a "
                 "`horizon`, or simulate."
             )
-        stopping = alive * (1 if step == horizon else stop_probability(policy, beliefs))
+        stopping = alive * (1 if step == horizon else stop_probability(policy, beliefs, len(alive)))
         alive = alive - stopping
         stop_times.append(stopping.sum(axis=1))
         action = problem.stop_action(beliefs)
@@ -273,6 +277,7 @@ def solve_from(
     """
     belief = start_belief(problem, belief)
     tolerance = _validate.number("tolerance", tolerance, 0)
+    max_beliefs = _validate.integer("max_beliefs", max_beliefs, 1)
     lowest, highest = problem.cost_range
     if not problem.fixed_state:
         raise ValueError("`problem` must have a fixed state: a changing one merges no beliefs. Use solve or simulate.")
@@ -308,6 +313,13 @@ def solve_from(
     return LocalSolution(float(lower[0]), float(upper[0]), np.concatenate(known[::-1]), np.concatenate(stops[::-1]))
 
 
+def confidence_level(level: float) -> float:
+    """`level`, which must lie strictly between 0 and 1: no other interval is finite and not empty."""
+    if _validate.number("level", level, 0, 1) in (0, 1):
+        raise ValueError(f"`level` must be above 0 and below 1. Got {level:g}.")
+    return float(level)
+
+
 @dataclass(frozen=True, eq=False)
 class StoppingRuns:
     """Simulated runs of a policy; every array has a leading axis of length m for a family of m policies.
@@ -335,7 +347,7 @@ class StoppingRuns:
 
     def interval(self, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
         """Normal confidence interval for the expected cost."""
-        level = _validate.number("level", level, 0, 1)
+        level = confidence_level(level)
         error = self.costs.std(axis=-1, ddof=1) / np.sqrt(self.costs.shape[-1])
         reach = NormalDist().inv_cdf((1 + level) / 2) * error
         return self.mean_cost - reach, self.mean_cost + reach
@@ -398,7 +410,7 @@ def simulate(
     alive, runs = np.ones(shape, dtype=bool), np.arange(n_runs)
     beliefs, spent = np.tile(belief, (n_runs, 1)), np.zeros(n_runs)
     for step in range(horizon + 1):
-        chance = stop_probability(policy, beliefs)
+        chance = stop_probability(policy, beliefs, n_policies)
         draws = rng.random((2 if problem.fixed_state else 3, n_runs))[:, runs]
         stops = alive if step == horizon else alive & (draws[0] < chance)
         which, column = np.nonzero(stops)

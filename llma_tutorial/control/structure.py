@@ -81,12 +81,8 @@ def check_structure(problem: StoppingProblem, solution: Solution | None = None) 
     ----------
     problem : StoppingProblem
     solution : Solution, optional
-        Solved if omitted: to 1e-4 with two states, to 5e-4 of the largest cost of a policy with more.
-
-    Raises
-    ------
-    ValueError
-        If the problem cannot be solved to the tolerance.
+        Of this very problem. Solved if omitted: to 1e-4 with two states, to 5e-4 of the largest cost of a policy with
+        more.
 
     Notes
     -----
@@ -108,6 +104,8 @@ def check_structure(problem: StoppingProblem, solution: Solution | None = None) 
     if solution is None:
         scale = np.abs(problem.cost_range).max()
         solution = solve(problem, tolerance=1e-4 if problem.n_states == 2 or scale == 0 else 5e-4 * scale)
+    elif solution.problem is not problem:
+        raise ValueError("`solution` must be that of `problem`. Got the solution of another problem.")
     failures, difference = {}, None
     if problem.stop_cost.shape[1] > 1:
         failures["one_stop_action"] = f"{problem.stop_cost.shape[1]} final actions"
@@ -161,11 +159,6 @@ def switching_curve(solution: Solution, *, vertex: int, n_lines: int = 41) -> tu
     -------
     (numpy.ndarray of shape (lines, X), numpy.ndarray of shape (lines,))
         First switching belief on each line (nan without a switch), and the number of switches.
-
-    Raises
-    ------
-    ValueError
-        If the vertex is not a state.
 
     Notes
     -----

@@ -64,16 +64,11 @@ class TextLine:
     sees : {"readings", "actions"}
         What a revealing agent shows to the platform.
 
-    Raises
-    ------
-    ValueError
-        If an argument is malformed or a pool is empty.
-
     Notes
     -----
-    Readings are drawn from the pool with replacement, so that their
-    law, and with it the optimum, is known exactly. A policy of histories takes what was seen, shape (n, t), and gives
-    decisions of shape (n, t + 1) before each agent and after the last: 0 to go on, 1 + a to stop with action a.
+    Readings are drawn from the pool with replacement, so that their law, and with it the optimum, is known exactly.
+    A policy of histories takes what was seen, shape (n, t), and gives decisions of shape (n, t + 1) before each agent
+    and after the last: 0 to go on, 1 + a to stop with action a.
 
     Examples
     --------
@@ -99,6 +94,8 @@ class TextLine:
         n_states = len(self.readings)
         cost = _validate.real_array("misclassification_cost", self.misclassification_cost, (n_states, None))
         own = _validate.integers("own_actions", self.own_actions, cost.shape[1]).copy()
+        if own.ndim != 1:
+            raise ValueError(f"`own_actions` must have one action for each symbol. Got shape {own.shape}.")
         shapes = [np.shape(pool) for pool in self.readings]
         if n_states < 2 or not all(len(shape) == 1 and shape[0] for shape in shapes):
             raise ValueError(
@@ -182,13 +179,15 @@ class TextLine:
         return StoppingRuns(spent + episodes.stop_costs[rows, time, actions], spent, time, episodes.states, actions)
 
     def simulate(self, policy: HistoryPolicy, n_runs: int, *, rng: np.random.Generator) -> StoppingRuns:
-        """StoppingRuns of a policy of histories."""
+        """Simulated runs of a policy of histories."""
         episodes = self.draw(_validate.integer("n_runs", n_runs, 2), rng=rng)
         return self.price(policy(episodes.seen), episodes)
 
     def beliefs(self, seen: ArrayLike) -> np.ndarray:
         """Beliefs (n, t + 1, X) of one who knows the law of the readings, given what was seen (n, t)."""
         seen = _validate.integers("seen", seen, self.n_seen)
+        if seen.ndim != 2:
+            raise ValueError(f"`seen` must have shape (n, t). Got {seen.shape}.")
         with np.errstate(divide="ignore"):
             logs = np.log(self.problem.observation_matrix).T[seen]
             odds = np.concatenate([np.zeros((len(seen), 1, self.prior.size)), logs.cumsum(axis=1)], axis=1)
@@ -204,7 +203,10 @@ class TextLine:
             decisions, alive = np.zeros(beliefs.shape[:2], dtype=np.int64), np.arange(len(seen))
             for step in range(beliefs.shape[1]):  # beliefs of lines that have stopped need no decision
                 now = beliefs[alive, step]
-                stops = stop_probability(policy, now)[0] >= 0.5 if step < self.horizon else np.ones(len(now), bool)
+                chance = stop_probability(policy, now, 1)[0] if step < self.horizon else np.ones(len(now))
+                if not np.isin(chance, (0, 1)).all():
+                    raise ValueError("`policy` must be deterministic, for histories. Got probabilities of stopping.")
+                stops = chance == 1
                 decisions[alive[stops], step] = 1 + self.problem.stop_action(now[stops])
                 alive = alive[~stops]
                 if not alive.size:

@@ -284,6 +284,8 @@ def test_probe_refuses():
         probe_gradient(lambda theta: np.inf, [0.0], rng=rng)
     with pytest.raises(ValueError, match="`perturbation` must be positive"):
         probe_gradient(bowl, [0.0, 1.0], perturbation=0.0, rng=rng)
+    with pytest.raises(ValueError, match="`common` must be True or False"):
+        probe_gradient(bowl, [0.0, 1.0], common="no", rng=rng)
 
 
 # --- recovery -------------------------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """Incentives: closed forms, the submartingale and its counter-instances, contracts, the payer's problem."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from control.problems import SYMMETRIC
@@ -7,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llma_tutorial.control.incentives import (
+    PayerProblem,
     budget,
     contract,
     expected_next_incentive,
@@ -14,7 +17,7 @@ from llma_tutorial.control.incentives import (
     revealing_incentive,
     simulate_offers,
 )
-from llma_tutorial.control.stopping import evaluate, quickest_herding, simulate, solve, solve_from
+from llma_tutorial.control.stopping import evaluate, quickest_herding, simulate, solve, solve_from, wald
 
 IDENTITY = [[1, 0], [0, 1]]
 GRID = np.linspace(0, 1, 201)
@@ -230,6 +233,17 @@ def test_realised_and_expected_payments_agree():
         (lambda: revealing_incentive([0.5, 0.5], SYMMETRIC, [[1], [0]]), "`revealing_action` must be from 0 to 0"),
         (lambda: payer_problem(SYMMETRIC, IDENTITY, 1.0), "`discount` must be below 1"),
         (lambda: payer_problem(SYMMETRIC, IDENTITY, 0.9, price=-1.0), "`price` must be a number from 0"),
+        (lambda: PayerProblem(SYMMETRIC, [1, 1], [1, 2], 0.9), "`agents` must be given, as by payer_problem"),
+        (
+            lambda: replace(payer_problem(SYMMETRIC, IDENTITY, 0.9), transition_matrix=SYMMETRIC),
+            "`transition_matrix` must be that of `agents`",
+        ),
+        (lambda: replace(payer_problem(SYMMETRIC, IDENTITY, 0.9), price="dear"), "`price` must be a number from 0"),
+        (lambda: budget(wald(SYMMETRIC, IDENTITY, 0.9), lambda b: b[:, 1] > 0.5), "Got a StoppingProblem"),
+        (
+            lambda: budget(payer_problem(SYMMETRIC, IDENTITY, 0.9), lambda b: b[:, 1] > 0.5, horizon="nonsense"),
+            "`horizon` must be a whole number at least 0",
+        ),
         (
             lambda: simulate_offers(SYMMETRIC, IDENTITY, lambda b: -np.ones(len(b)), 2, 3,
                                     rng=np.random.default_rng(0)),

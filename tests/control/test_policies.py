@@ -273,6 +273,7 @@ def test_one_threshold_cannot_represent_two():
 REFUSALS = [
     (lambda: ThresholdPolicy([np.nan]), "`theta` must be finite"),
     (lambda: ThresholdPolicy(1.0, end=1), "`end` must be 0"),
+    (lambda: ThresholdPolicy(1.0, end=False), "`end` must be 0"),
     (lambda: ThresholdPolicy(1.0, softness=-1), "`softness` must be a number from 0"),
     (lambda: ThresholdPolicy(1.0)(np.ones((4, 3)) / 3), "X states take X - 1 parameters"),
     (lambda: spsa(lambda t: np.nan, 1.0, rng=np.random.default_rng(0)), "one finite number. Got nan"),
@@ -280,6 +281,12 @@ REFUSALS = [
     (lambda: spsa(lambda t: 0.0, 1.0, gain=0.0, rng=np.random.default_rng(0)), "`gain` must be positive"),
     (lambda: spsa(lambda t: 0.0, 1.0, perturbation=0, rng=np.random.default_rng(0)), "`perturbation` must be positive"),
     (lambda: spsa(lambda t: 0.0, [np.inf], rng=np.random.default_rng(0)), "`theta0` must be finite"),
+    (lambda: spsa(lambda t: 0.0, 1.0, gain=1, common="no", rng=np.random.default_rng(0)), "`common` must be True or"),
+    (lambda: spsa(lambda t: 0.0, 1.0, gain=1, pilots=0, rng=np.random.default_rng(0)), "`pilots` must be a whole"),
+    (lambda: optimality_gap(H, ThresholdPolicy(1.0), horizon="nonsense", rng=np.random.default_rng(0)),
+     "`horizon` must be a whole number at least 0"),
+    (lambda: optimality_gap(H, ThresholdPolicy(1.0), level=1, rng=np.random.default_rng(0)), "`level` must be above 0"),
+    (lambda: median_interval(range(20), level=0), "`level` must be above 0 and below 1. Got 0"),
     (
         lambda: optimality_gap(
             StoppingProblem(np.eye(2), [0, 0], [1, 0], 0.5), lambda b: b[:, 0] > 2, rng=np.random.default_rng(0)

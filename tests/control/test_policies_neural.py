@@ -1,6 +1,7 @@
 """Lines of readers and networks that control them: exact costs and slopes, causality, refusals."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,14 @@ from test_package import ROOT
 
 from llma_tutorial import results
 from llma_tutorial.control import reinforce as reinforcing
-from llma_tutorial.control.policies import TextLine, ThresholdPolicy, network, optimality_gap, reinforce
+from llma_tutorial.control.policies import (
+    NetworkPolicy,
+    TextLine,
+    ThresholdPolicy,
+    network,
+    optimality_gap,
+    reinforce,
+)
 from llma_tutorial.control.stopping import evaluate, solve
 from llma_tutorial.reading import corpora
 from llma_tutorial.reading.agents import Sensor
@@ -223,6 +231,15 @@ REFUSALS = [
     (lambda: network("transformer", TINY, width=3, rng=np.random.default_rng(0)), "`width` must be even"),
     (lambda: reinforce(TINY, torch.nn.Embedding(3, 2), rng=np.random.default_rng(0)), "`network` must score"),
     (lambda: reinforce(TINY, small("gru"), baseline="best", rng=np.random.default_rng(0)), "`baseline` must be one of"),
+    (lambda: TextLine(POOLS, [[0, 0, 1]], COST, 0.9), r"one action for each symbol. Got shape \(1, 3\)"),
+    (lambda: TINY.beliefs([0, 1]), r"`seen` must have shape \(n, t\). Got \(2,\)"),
+    (lambda: TINY.with_beliefs(ThresholdPolicy(0.7, softness=1.0))(np.array([[0, 1, 0]])), "must be deterministic"),
+    (lambda: TINY.with_beliefs(ThresholdPolicy([[0.7], [0.8]]))(np.array([[0, 1, 0]])), "stay a family of 1"),
+    (lambda: NetworkPolicy(small("linear"), 3)(np.zeros((2, 4), np.int64)), "`seen` must have shape .* t at most 3"),
+    (
+        lambda: network("transformer", replace(TINY, horizon=256), rng=np.random.default_rng(0)),
+        "a horizon of at most 255 for a transformer. Got 256",
+    ),
     (
         lambda: optimality_gap(TINY, lambda seen: 0 * seen, horizon="nonsense", rng=np.random.default_rng(0)),
         "`horizon` must be left out for a line, which has its own. Got 'nonsense'",

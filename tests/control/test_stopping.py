@@ -288,6 +288,21 @@ REFUSALS = [
     (lambda: evaluate(W, lambda b: np.zeros(len(b) + 1)), "must return shape"),
     (lambda: evaluate(W, lambda b: b[:, 1] > 0.5, [0.5, 0.6]), "`belief` must sum to 1"),
     (lambda: simulate(W, lambda b: b[:, 1] > 0.5, 1, rng=np.random.default_rng(0)), "`n_runs` must be"),
+    (lambda: evaluate(W, lambda b: b[:, 1] > 0.5, horizon="nonsense"), "`horizon` must be a whole number at least 0"),
+    (lambda: evaluate(W, lambda b: b[:, 1] > 0.5, horizon=-1), "`horizon` must be a whole number at least 0"),
+    (lambda: evaluate(W, lambda b: b[:, 1] > 0.5, tolerance=np.nan), "`tolerance` must be a number from 0"),
+    (lambda: evaluate(W, lambda b: b[:, 1] > 0.5, max_beliefs=0), "`max_beliefs` must be a whole number at least 1"),
+    (lambda: evaluate(W, lambda b: np.full(len(b), "halt")), 'words "stop", "continue" or "undecided". Got \'halt\''),
+    (lambda: evaluate(W, lambda b: np.zeros((len(b), len(b)))), "stay a family of 1 at all beliefs. Got 2"),
+    (lambda: solve_from(W, max_beliefs="all"), "`max_beliefs` must be a whole number at least 1"),
+    (
+        lambda: simulate(W, lambda b: np.zeros((len(b), len(b))), 3, rng=np.random.default_rng(0)),
+        "stay a family of 1 at all beliefs. Got 3",
+    ),
+    (
+        lambda: simulate(W, lambda b: b[:, 1] > 0.5, 9, rng=np.random.default_rng(0)).interval(1),
+        "`level` must be above 0 and below 1. Got 1",
+    ),
 ]
 
 

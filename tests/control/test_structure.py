@@ -291,6 +291,11 @@ def test_lattice_and_order():
     assert all(order[i, j] == mlr_dominates(p, q) for i, p in enumerate(beliefs) for j, q in enumerate(beliefs))
 
 
+def test_solution_of_another_problem_is_refused():
+    with pytest.raises(ValueError, match="`solution` must be that of `problem`"):
+        check_structure(Q, solve(W))
+
+
 def test_vertex_is_checked():
     with pytest.raises(ValueError, match="`vertex` must be a whole number from 0 to 1"):
         switching_curve(solve(W), vertex=2)
